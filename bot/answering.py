@@ -1,0 +1,174 @@
+"""One turn from recorded to delivered. Knows the engine, the archive and a delivery; knows no platform.
+
+A turn that ends here has its reply stored before its reader is told that it ended. One that is interrupted (shutdown,
+a crash, a store that fails) stays unfinished in the database and is answered at the next start.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import chain, repeat
+from typing import Concatenate, ParamSpec, TypeVar
+
+from bot.archive import Archive
+from bot.connectors.base import Delivery, ReaderLeft
+from bot.domains import Domains
+from bot.metrics import Metrics
+from bot.store import StorageFull, StorageUnavailable, Store, StoreError, UnknownTurn
+from bot.turns import BASE, Reply, Status, Turn, now
+from model.chat import Message
+from model.engine import Engine, Generation, Request, Sampling
+from model.errors import Busy, ContextLengthExceeded, EngineError, NotReady
+
+log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_BUSY_RETRY_SECONDS = 0.5
+_SAVE_PAUSES = (0.5, 2.0, 5.0)
+
+
+def chat(domains: Domains, turn: Turn, history: list[Turn]) -> tuple[Message, ...]:
+    """The messages that a turn asks the model: the caller's own context, or the conversation so far.
+
+    The fixed system prompt leads, unless a caller of the API brought one.
+    """
+    system = Message("system", domains.system_prompt)
+    if turn.question.prompt is not None:
+        messages = turn.question.prompt.messages
+        return messages if messages[0].role == "system" else (system, *messages)
+    before = [
+        message
+        for past in history
+        if past.reply is not None
+        for message in (Message("user", past.question.text), Message("assistant", past.reply.text))
+    ]
+    return (system, *before, Message("user", turn.question.text))
+
+
+class Answering:
+    """The life of one turn in this process."""
+
+    def __init__(
+        self, turn: Turn, delivery: Delivery, *, engine: Engine, archive: Archive, domains: Domains, metrics: Metrics, sampling: Sampling
+    ) -> None:
+        self._turn = turn
+        self._delivery = delivery
+        self._engine = engine
+        self._archive = archive
+        self._domains = domains
+        self._metrics = metrics
+        self._sampling = sampling
+        self._generation: Generation | None = None
+        self._left = asyncio.Event()
+        self._pieces: list[str] = []
+        self._since = time.monotonic()
+
+    def cancel(self) -> None:
+        """The reader wants no more of it: what is written so far is kept as a cancelled turn."""
+        self._left.set()
+        if self._generation is not None:
+            self._generation.cancel()
+
+    async def run(self) -> None:
+        """Answers, stores, delivers. Raises StoreError or NotReady when the turn must wait for the next start."""
+        if not self._turn.status.final:
+            reply = await self._reply()
+            self._turn = await self._save(reply)
+            self._metrics.ended(self._turn, time.monotonic() - self._since)
+        if await self._finish_delivery() and self._turn.status is Status.ANSWERED:
+            await self._persist(Store.delivered, [self._turn.id])
+
+    async def _reply(self) -> Reply:
+        try:
+            return await self._answer()
+        except ReaderLeft:
+            return self._ended(Status.CANCELLED)
+        except ContextLengthExceeded as error:
+            return self._ended(Status.FAILED, str(error))
+        except (NotReady, StoreError):
+            raise
+        except EngineError as error:
+            log.warning("a turn failed", extra={"turn": self._turn.id, "error": type(error).__name__})
+            return self._ended(Status.FAILED, str(error))
+        finally:
+            if self._generation is not None:
+                self._generation.cancel()
+
+    async def _answer(self) -> Reply:
+        reply_ref = await self._delivery.begin()
+        await self._persist(Store.begin, self._turn.id, reply_ref)
+        history = await self._archive.run(Store.history, self._turn)
+        request = self._request(history)
+        generation = await self._submit(request)
+        if self._domains.is_emergency(self._turn.question.text):
+            await self._show(f"{self._domains.emergency_notice}\n\n")
+        async for piece in generation:
+            await self._show(piece)
+        stopped = generation.finish is not None and generation.finish.reason == "cancelled"
+        return self._ended(Status.CANCELLED if stopped else Status.ANSWERED)
+
+    def _request(self, history: list[Turn]) -> Request:
+        prompt = self._turn.question.prompt
+        messages = chat(self._domains, self._turn, history)
+        if prompt is None:
+            return Request(messages, self._sampling, self._engine.status().live)
+        if prompt.model is None:
+            return Request(messages, prompt.sampling, self._engine.status().live)
+        return Request(messages, prompt.sampling, None if prompt.model == BASE else prompt.model)
+
+    async def _submit(self, request: Request) -> Generation:
+        """Waits for room: an acknowledged question is never refused."""
+        while True:
+            if self._left.is_set():
+                raise ReaderLeft
+            try:
+                self._generation = await self._engine.generate(request)
+            except Busy:
+                await asyncio.sleep(_BUSY_RETRY_SECONDS)
+                continue
+            if self._left.is_set():
+                self._generation.cancel()
+            return self._generation
+
+    async def _show(self, piece: str) -> None:
+        if not self._pieces:
+            self._metrics.first_piece(time.monotonic() - self._since)
+        self._pieces.append(piece)
+        await self._delivery.show(piece)
+
+    def _ended(self, status: Status, error: str | None = None) -> Reply:
+        reply = Reply("".join(self._pieces), self._lora, status, now(), error)
+        finish = self._generation.finish if self._generation is not None else None
+        if finish is None:
+            return reply
+        return replace(reply, finish_reason=finish.reason, prompt_tokens=finish.prompt_tokens, completion_tokens=finish.completion_tokens)
+
+    @property
+    def _lora(self) -> str | None:
+        return self._generation.lora if self._generation is not None else None
+
+    async def _save(self, reply: Reply) -> Turn:
+        try:
+            return await self._persist(Store.finish, self._turn.id, reply)
+        except UnknownTurn:
+            return replace(self._turn, status=reply.status, reply=reply)  # deleted while it was being answered
+
+    async def _persist(self, method: Callable[Concatenate[Store, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Writes, and goes on trying while the disk is full: what was acknowledged is kept until it can be stored."""
+        pauses = chain(_SAVE_PAUSES, repeat(_SAVE_PAUSES[-1]))
+        while True:
+            try:
+                return await self._archive.run(method, *args, **kwargs)
+            except (StorageFull, StorageUnavailable) as error:
+                log.warning("the store refuses, trying again", extra={"turn": self._turn.id, "error": str(error)})
+                await asyncio.sleep(next(pauses))
+
+    async def _finish_delivery(self) -> bool:
+        try:
+            return await self._delivery.finish(self._turn)
+        except ReaderLeft:
+            return False

@@ -1,0 +1,114 @@
+"""Puts the parts together; starts and drains them in order. Knows every part, decides nothing else."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable
+
+from aiohttp import web
+
+from bot import domains as domain_rules
+from bot.connectors.web import completions, page
+from bot.connectors.web.access import Access, harden
+from bot.connectors.web.errors import errors_as_json
+from bot.connectors.web.feed import WebConnector
+from bot.home import AddressTaken, HomeLock
+from bot.metrics import Metrics
+from bot.ops.health import STALLED_SECONDS, Health
+from bot.service import Service
+from bot.settings import Settings
+from bot.store import Store
+from bot.systemd import Systemd
+from model.engine import Engine, Sampling
+
+log = logging.getLogger(__name__)
+
+_MAX_BODY = 1024 * 1024
+_HANDLER_SECONDS = 2.0
+
+
+async def serve(settings: Settings, engine: Engine, announce: Callable[[str], None], systemd: Systemd) -> None:
+    """Serves until SIGTERM or SIGINT, then drains. `announce` gets the address.
+
+    Raises AlreadyRunning, HomeUnusable, StoreError, AddressTaken or EngineError when it can't start.
+    """
+    stop = _stop_on_signals()
+    lock = HomeLock(settings.home)
+    try:
+        store = Store(settings.database)
+        metrics = Metrics(engine.status)
+        service = Service(store, engine, domain_rules.load(), metrics, Sampling(max_tokens=settings.max_tokens))
+        runner = web.AppRunner(
+            _application(settings, service, engine, metrics), handler_cancellation=True, access_log=None, shutdown_timeout=_HANDLER_SECONDS
+        )
+        try:
+            await runner.setup()
+            await service.resume()
+            url = await _listen(runner, settings)
+            lock.announce(url)
+            announce(url)
+            await _run(service, engine, stop, systemd)
+        finally:
+            systemd.notify("STOPPING=1")
+            for site in list(runner.sites):
+                await site.stop()
+            await service.drain(settings.drain_seconds)
+            await runner.cleanup()
+            await engine.close()
+            await service.close()
+    finally:
+        lock.release()
+
+
+async def _run(service: Service, engine: Engine, stop: asyncio.Event, systemd: Systemd) -> None:
+    """Loads the model while the port already answers, then waits for the end."""
+    starting = asyncio.create_task(engine.start())
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait([starting, stopping], return_when=asyncio.FIRST_COMPLETED)
+    if stop.is_set():
+        starting.cancel()
+        return
+    await starting
+    service.engine_ready()
+    systemd.notify("READY=1")
+    log.info("ready", extra={"model": engine.name})
+    watchdog = asyncio.create_task(systemd.feed_watchdog(lambda: engine.status().beat_age < STALLED_SECONDS))
+    await stopping
+    watchdog.cancel()
+
+
+def _application(settings: Settings, service: Service, engine: Engine, metrics: Metrics) -> web.Application:
+    rules = domain_rules.load()
+    access = Access(settings)
+    app = web.Application(middlewares=[errors_as_json, access.middleware], client_max_size=_MAX_BODY)
+    app.on_response_prepare.append(harden)
+    local_page, api = WebConnector(page.PLATFORM), WebConnector(completions.PLATFORM)
+    for connector in (local_page, api):
+        service.connect(connector)
+    app.add_routes(page.Page(service, engine, local_page, rules).routes())
+    app.add_routes(completions.Completions(service, engine, api, Sampling(max_tokens=settings.max_tokens)).routes())
+    app.add_routes(Health(service, engine, metrics).routes())
+    app.router.add_post("/login", access.login)
+    return app
+
+
+async def _listen(runner: web.AppRunner, settings: Settings) -> str:
+    site = web.TCPSite(runner, settings.host, settings.port)
+    try:
+        await site.start()
+    except OSError as error:
+        raise AddressTaken(
+            f"CARE_HOST={settings.host} CARE_PORT={settings.port} can't be bound ({error.strerror or error}); "
+            "stop what listens there, or set another CARE_PORT"
+        ) from error
+    port = runner.addresses[0][1]
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"http://{host}:{port}"
+
+
+def _stop_on_signals() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop

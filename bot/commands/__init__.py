@@ -1,0 +1,1 @@
+"""The verbs of `care` that belong to the bot."""

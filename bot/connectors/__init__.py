@@ -1,0 +1,1 @@
+"""Our sides of the platforms. Each reaches the store through the service only."""

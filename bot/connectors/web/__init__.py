@@ -1,0 +1,1 @@
+"""The local page and the OpenAI-compatible API, on one aiohttp port."""

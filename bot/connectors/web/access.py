@@ -1,0 +1,131 @@
+"""Who may call: a token whenever one is set, otherwise this machine's own people only. Knows no handler."""
+
+import asyncio
+import hashlib
+import hmac
+import time
+from collections.abc import Awaitable, Callable
+from ipaddress import ip_address
+
+from aiohttp import web
+
+from bot.settings import Settings, is_loopback
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+SESSION_COOKIE = "care_session"
+_SESSION_SECONDS = 30 * 24 * 3600
+_WRONG_TOKEN_PAUSE = 0.5
+# Open to everybody: the probes, and what the login form needs.
+_OPEN = ("/livez", "/readyz", "/login", "/static/")
+_SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+_FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto")
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+
+
+class Refused(Exception):
+    """This caller may not do this."""
+
+    param = None
+
+    def __init__(self, status: int, message: str, code: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+
+class Access:
+    """The rules for one server."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._token = settings.token
+        self._bound_to_loopback = settings.loopback
+
+    @web.middleware
+    async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Refuses who may not call."""
+        self._check(request)
+        return await handler(request)
+
+    def _check(self, request: web.Request) -> None:
+        if not request.path.startswith(_OPEN):
+            self._require_known(request)
+        if request.method not in _SAFE_METHODS:
+            _require_same_origin(request)
+
+    def _require_known(self, request: web.Request) -> None:
+        if self._token is None:
+            self._require_local(request)
+        elif not (self._bearer_fits(request) or self._session_fits(request)):
+            if request.path == "/":
+                raise web.HTTPSeeOther("/login")
+            raise Refused(401, "CARE_TOKEN is set: send it as `Authorization: Bearer …`, or log in at /login", "unauthorized")
+
+    def _require_local(self, request: web.Request) -> None:
+        forwarded = next((name for name in _FORWARDED if name in request.headers), None)
+        if forwarded is not None:
+            raise Refused(403, f"the request came through a proxy ({forwarded}); set CARE_TOKEN to allow that", "forbidden")
+        if not (self._bound_to_loopback and _is_local_peer(request.remote) and is_loopback(_host_name(request.host))):
+            raise Refused(403, "without CARE_TOKEN only this machine may call, by a loopback name", "forbidden")
+
+    def _bearer_fits(self, request: web.Request) -> bool:
+        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+        return scheme.lower() == "bearer" and self._fits(given.strip())
+
+    def _fits(self, given: str) -> bool:
+        return self._token is not None and hmac.compare_digest(given.encode(), self._token.encode())
+
+    def _session_fits(self, request: web.Request) -> bool:
+        expires, _, _ = request.cookies.get(SESSION_COOKIE, "").partition(".")
+        if not (expires.isascii() and expires.isdigit()) or int(expires) < time.time():
+            return False
+        return hmac.compare_digest(request.cookies[SESSION_COOKIE].encode(), self._session(expires).encode())
+
+    def _session(self, expires: str) -> str:
+        """A session that outlives a restart without being kept: its end, signed with the token."""
+        signature = hmac.new((self._token or "").encode(), f"care session {expires}".encode(), hashlib.sha256)
+        return f"{expires}.{signature.hexdigest()}"
+
+    async def login(self, request: web.Request) -> web.StreamResponse:
+        """POST /login: exchanges the token for a session cookie."""
+        form = await request.post()
+        if not self._fits(str(form.get("token", ""))):
+            await asyncio.sleep(_WRONG_TOKEN_PAUSE)
+            raise web.HTTPSeeOther("/login?wrong=1")
+        response = web.Response(status=303, headers={"Location": "/"})
+        session = self._session(str(int(time.time()) + _SESSION_SECONDS))
+        secure = request.secure or request.headers.get("X-Forwarded-Proto") == "https"
+        response.set_cookie(SESSION_COOKIE, session, max_age=_SESSION_SECONDS, httponly=True, samesite="Strict", secure=secure)
+        return response
+
+
+async def harden(request: web.Request, response: web.StreamResponse) -> None:
+    """For `on_response_prepare`: no answer is to be framed, sniffed or kept."""
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)
+
+
+def _require_same_origin(request: web.Request) -> None:
+    """A page of another site must not write here with this browser's cookies or through its loopback."""
+    site = request.headers.get("Sec-Fetch-Site", "same-origin")
+    origin = request.headers.get("Origin")
+    if site not in ("same-origin", "none") or (origin is not None and origin.partition("://")[2] != request.host):
+        raise Refused(403, "the request comes from another site", "forbidden")
+
+
+def _is_local_peer(remote: str | None) -> bool:
+    try:
+        return remote is not None and ip_address(remote).is_loopback
+    except ValueError:
+        return False
+
+
+def _host_name(host: str) -> str:
+    """The name of a Host header without its port; of [::1]:8080 too."""
+    return host.partition("]")[0].lstrip("[") if host.startswith("[") else host.partition(":")[0]

