@@ -39,7 +39,7 @@ async def serve(settings: Settings, engine: Engine, announce: Callable[[str], No
         metrics = Metrics(engine.status)
         service = Service(store, engine, domain_rules.load(), metrics, Sampling(max_tokens=settings.max_tokens))
         runner = web.AppRunner(
-            _application(settings, service, engine, metrics), handler_cancellation=True, access_log=None, shutdown_timeout=_HANDLER_SECONDS
+            application(settings, service, engine, metrics), handler_cancellation=True, access_log=None, shutdown_timeout=_HANDLER_SECONDS
         )
         try:
             await runner.setup()
@@ -77,16 +77,16 @@ async def _run(service: Service, engine: Engine, stop: asyncio.Event, systemd: S
     watchdog.cancel()
 
 
-def _application(settings: Settings, service: Service, engine: Engine, metrics: Metrics) -> web.Application:
+def application(settings: Settings, service: Service, engine: Engine, metrics: Metrics) -> web.Application:
+    """Every route of the one port, with its connectors known to the service."""
     rules = domain_rules.load()
     access = Access(settings)
     app = web.Application(middlewares=[errors_as_json, access.middleware], client_max_size=_MAX_BODY)
     app.on_response_prepare.append(harden)
-    local_page, api = WebConnector(page.PLATFORM), WebConnector(completions.PLATFORM)
-    for connector in (local_page, api):
-        service.connect(connector)
-    app.add_routes(page.Page(service, engine, local_page, rules).routes())
-    app.add_routes(completions.Completions(service, engine, api, Sampling(max_tokens=settings.max_tokens)).routes())
+    for platform in (page.PLATFORM, completions.PLATFORM):
+        service.connect(WebConnector(platform))
+    app.add_routes(page.Page(service, engine, rules).routes())
+    app.add_routes(completions.Completions(service, engine, Sampling(max_tokens=settings.max_tokens)).routes())
     app.add_routes(Health(service, engine, metrics).routes())
     app.router.add_post("/login", access.login)
     return app

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from bot.answering import Answering, chat
 from bot.archive import Archive
-from bot.connectors.base import Connector
+from bot.connectors.base import Connector, Delivery
 from bot.domains import Domains
 from bot.metrics import Metrics
 from bot.store import Store, StoreError
@@ -47,27 +47,29 @@ class Service:
         """Makes a platform known; before `resume`."""
         self._connectors[connector.platform] = connector
 
-    async def receive(self, question: Question) -> tuple[Turn, bool]:
+    async def receive(self, question: Question, delivery: Delivery | None = None) -> tuple[Turn, bool]:
         """Records a question and starts to answer it; returns after the commit, so its receipt can be acknowledged.
+
+        The answer goes to `delivery`, or to one that the platform's connector opens.
 
         An event seen before gives its first turn and False, and is not answered again.
         Raises NotYours, UnknownTurn, StorageFull or StorageUnavailable: then nothing was recorded.
         """
         if self._draining:
             raise NotReady("CARE is shutting down; try again in a moment")
-        receiving = asyncio.create_task(self._record(question))
+        receiving = asyncio.create_task(self._record(question, delivery))
         self._receiving.add(receiving)
         receiving.add_done_callback(self._receiving.discard)
         return await asyncio.shield(receiving)  # a caller that goes away must not leave a turn without its task
 
-    async def _record(self, question: Question) -> tuple[Turn, bool]:
+    async def _record(self, question: Question, delivery: Delivery | None) -> tuple[Turn, bool]:
         domain = self._domains.label(question.text)
         turn, fresh = await self._archive.run(Store.receive, question, new_id(), domain)
         if fresh:
-            self._start(turn)
+            self._start(turn, delivery)
         return turn, fresh
 
-    async def admit(self, question: Question) -> tuple[Turn, bool]:
+    async def admit(self, question: Question, delivery: Delivery | None = None) -> tuple[Turn, bool]:
         """`receive` for callers who can be told to come back.
 
         Besides what `receive` raises: NotReady, Busy or ContextLengthExceeded, before anything is recorded.
@@ -76,7 +78,7 @@ class Service:
         try:
             self._require_room()
             await self._engine.check(chat(self._domains, Turn("", question, "", Status.RECEIVED), []))
-            return await self.receive(question)
+            return await self.receive(question, delivery)
         except EngineError as error:
             self._metrics.refused(type(error).__name__)
             raise
@@ -90,10 +92,10 @@ class Service:
         if len(self._tasks) + self._admitting > status.slots + status.queue:
             raise Busy(f"{len(self._tasks)} questions are being answered or wait; try again shortly")
 
-    def _start(self, turn: Turn) -> None:
+    def _start(self, turn: Turn, delivery: Delivery | None = None) -> None:
         answering = Answering(
             turn,
-            self._connectors[turn.question.platform].open(turn),
+            delivery or self._connectors[turn.question.platform].open(turn),
             engine=self._engine,
             archive=self._archive,
             domains=self._domains,

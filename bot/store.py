@@ -226,8 +226,12 @@ class Store:
         with _translated(self.path):
             rows = self._connection.execute(
                 """
-                SELECT conversation_id, question AS title, min(rowid), max(asked_at) AS updated_at FROM turns
-                WHERE platform = ? AND user_id = ? GROUP BY conversation_id ORDER BY max(rowid) DESC LIMIT ?
+                SELECT c.conversation_id, t.question AS title, c.updated_at
+                FROM (
+                    SELECT conversation_id, min(rowid) AS first, max(rowid) AS last, max(asked_at) AS updated_at
+                    FROM turns WHERE platform = ? AND user_id = ? GROUP BY conversation_id
+                ) c
+                JOIN turns t ON t.rowid = c.first ORDER BY c.last DESC LIMIT ?
                 """,
                 (platform, user_id, limit),
             ).fetchall()

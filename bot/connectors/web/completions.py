@@ -8,7 +8,7 @@ from aiohttp import web
 from bot.connectors.base import ReaderLeft
 from bot.connectors.web.errors import BadRequest, error_body, read_json
 from bot.connectors.web.events import EventStream
-from bot.connectors.web.feed import Feed, WebConnector
+from bot.connectors.web.feed import Feed
 from bot.connectors.web.fields import ChatBody, parse
 from bot.service import Service
 from bot.text import clean_question
@@ -23,10 +23,9 @@ _ANONYMOUS = "anonymous"
 class Completions:
     """The handlers of /v1."""
 
-    def __init__(self, service: Service, engine: Engine, connector: WebConnector, defaults: Sampling) -> None:
+    def __init__(self, service: Service, engine: Engine, defaults: Sampling) -> None:
         self._service = service
         self._engine = engine
-        self._connector = connector
         self._defaults = defaults
         self._started = int(now().timestamp())
 
@@ -62,8 +61,8 @@ class Completions:
         body = parse(ChatBody, await read_json(request))
         self._require_model(body.model)
         question = self._question(body)
-        with self._connector.expect(question.event_id) as feed:
-            turn, _ = await self._service.admit(question)
+        with Feed() as feed:
+            turn, _ = await self._service.admit(question, feed)
             try:
                 answer = self._stream(request, body, turn, feed) if body.stream else self._whole(body, turn, feed)
                 return await answer
@@ -121,7 +120,7 @@ class Completions:
                 else:
                     await stream.send({**head, "choices": [_delta({"content": item})]})
         except ReaderLeft:
-            feed.leave()
+            pass  # nobody to tell
         return stream.response
 
 

@@ -1,12 +1,11 @@
 """Replies on their way to an HTTP response. Knows no request and no format.
 
-The handler that asks a question `expect`s its reply first, reads it as it comes and says whether the end got through.
-A turn nobody expects (after a restart) is answered into a letterbox: its reader fetches it when they come back.
+The handler that asks a question brings a feed, reads it as it fills and says whether the end got through. A turn
+without one (after a restart) is answered into a letterbox: its reader fetches it when they come back.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 
 from bot.connectors.base import Delivery, ReaderLeft
 from bot.turns import Turn
@@ -51,7 +50,10 @@ class Feed:
         """The reader has the end of it."""
         self._read.set()
 
-    def leave(self) -> None:
+    def __enter__(self) -> "Feed":
+        return self
+
+    def __exit__(self, *_: object) -> None:
         """The reader reads no more."""
         self._left.set()
 
@@ -78,19 +80,6 @@ class WebConnector:
 
     def __init__(self, platform: str) -> None:
         self.platform = platform
-        self._expected: dict[str, Feed] = {}
 
     def open(self, turn: Turn) -> Delivery:
-        return self._expected.pop(turn.question.event_id, None) or Letterbox()
-
-    @contextmanager
-    def expect(self, event_id: str) -> Iterator[Feed]:
-        """A feed for the reply to the question with this event id; leaving the block is leaving the reply."""
-        feed = Feed()
-        self._expected[event_id] = feed
-        try:
-            yield feed
-        finally:
-            if self._expected.get(event_id) is feed:
-                del self._expected[event_id]
-            feed.leave()
+        return Letterbox()

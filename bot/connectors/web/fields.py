@@ -6,6 +6,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 
 from bot.connectors.web.errors import BadRequest
 from bot.text import clean, clean_question
+from bot.turns import Verdict
 from model.chat import Message, Role
 
 B = TypeVar("B", bound=BaseModel)
@@ -17,6 +18,13 @@ def _cleaned(value: object) -> object:
 
 def _question(value: object) -> object:
     return clean_question(value) if isinstance(value, str) else value
+
+
+def _whole(value: object) -> object:
+    """Literal compares with ==, and True == 1.0 == 1."""
+    if type(value) is not int:
+        raise ValueError("must be 1, -1 or 0 (withdrawn)")
+    return value
 
 
 Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:@/-]{1,128}$")]
@@ -41,7 +49,7 @@ class RatingBody(_Body):
 
     turn_id: Name
     user_id: Name
-    verdict: Literal[1, -1, 0]
+    verdict: Annotated[Verdict, BeforeValidator(_whole)]
     reason: Annotated[Text, StringConstraints(max_length=1_000)] | None = None
     correction: Annotated[Text, StringConstraints(max_length=20_000)] | None = None
 
@@ -128,13 +136,18 @@ def parse(kind: type[B], body: dict[str, object]) -> B:
 
 
 def _bad_field(error: ValidationError) -> BadRequest:
-    """The first fault, with its place and what was given."""
-    first = error.errors(include_url=False)[0]
-    place = ".".join(str(part) for part in first["loc"] if not isinstance(part, str) or not part.startswith(("function-", "list[", "str")))
-    if first["type"] == "literal_error" and place.endswith((".type", ".role")):
-        return BadRequest(400, f"{place}: {_shown(first['input'])} is not supported; {first['msg']}", code="unsupported_value", param=place)
-    reason = str(first.get("ctx", {}).get("error", first["msg"]))
-    return BadRequest(422, f"{place}: {reason} (got {_shown(first['input'])})", code="invalid_value", param=place)
+    """The deepest fault, with its place and what was given."""
+    fault = max(error.errors(include_url=False), key=lambda each: len(each["loc"]))  # of a union, the branch that fits best
+    place = ".".join(str(part) for part in fault["loc"] if not _names_a_branch(part))
+    if fault["type"] == "literal_error" and place.endswith((".type", ".role")):
+        return BadRequest(400, f"{place}: {_shown(fault['input'])} is not supported; {fault['msg']}", code="unsupported_value", param=place)
+    reason = str(fault.get("ctx", {}).get("error", fault["msg"]))
+    return BadRequest(422, f"{place}: {reason} (got {_shown(fault['input'])})", code="invalid_value", param=place)
+
+
+def _names_a_branch(part: int | str) -> bool:
+    """pydantic puts the type of a union's branch into the place, as "str" or "list[...]"."""
+    return isinstance(part, str) and (part == "str" or not part.isidentifier())
 
 
 def _shown(value: Any) -> str:

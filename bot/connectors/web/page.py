@@ -9,7 +9,7 @@ from aiohttp import web
 from bot.connectors.base import ReaderLeft
 from bot.connectors.web.errors import BadRequest, read_json
 from bot.connectors.web.events import EventStream
-from bot.connectors.web.feed import Feed, WebConnector
+from bot.connectors.web.feed import Feed
 from bot.connectors.web.fields import AskBody, RatingBody, parse
 from bot.connectors.web.markdown import Markdown
 from bot.domains import Domains
@@ -28,10 +28,9 @@ _RENDER_SECONDS = 0.25
 class Page:
     """The handlers of the local page."""
 
-    def __init__(self, service: Service, engine: Engine, connector: WebConnector, domains: Domains) -> None:
+    def __init__(self, service: Service, engine: Engine, domains: Domains) -> None:
         self._service = service
         self._engine = engine
-        self._connector = connector
         self._domains = domains
         self._markdown = Markdown()
 
@@ -92,8 +91,8 @@ class Page:
             asked_at=now(),
             replaces=body.replaces,
         )
-        with self._connector.expect(question.event_id) as feed:
-            turn, fresh = await self._service.admit(question)
+        with Feed() as feed:
+            turn, fresh = await self._service.admit(question, feed)
             try:
                 return await self._stream(request, turn, feed if fresh else None)
             finally:
@@ -111,8 +110,7 @@ class Page:
             else:
                 await self._follow(stream, feed)
         except ReaderLeft:
-            if feed is not None:
-                feed.leave()
+            pass  # nobody to tell
         return stream.response
 
     async def _follow(self, stream: EventStream, feed: Feed) -> None:

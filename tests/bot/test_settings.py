@@ -1,0 +1,62 @@
+from pathlib import Path
+
+import pytest
+
+from bot import settings
+from bot.settings import BadSettings, Settings
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_nothing_set_gives_the_defaults() -> None:
+    assert settings.load({}) == Settings()
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+    dotenv = tmp_path / ".env"
+    dotenv.write_text("CARE_PORT=9001\nCARE_SLOTS=3\n")
+    loaded = settings.load({"CARE_PORT": "9002"}, dotenv)
+    assert (loaded.port, loaded.slots) == (9002, 3)
+
+
+def test_every_fault_is_reported_at_once_by_variable_name() -> None:
+    wrong = {"CARE_PORT": "eighty", "CARE_SLOTS": "0", "CARE_DEVICE": "tpu", "CARE_HOST": "two words", "CARE_LOG": "loud"}
+    with pytest.raises(BadSettings) as caught:
+        settings.load(wrong)
+    assert [fault.split("=")[0] for fault in caught.value.faults] == [name for name in settings.variables() if name in wrong]
+    assert "'eighty'" in str(caught.value)
+    assert "whole number from 0 to 65535" in str(caught.value)
+
+
+def test_a_bind_that_others_can_reach_needs_a_token() -> None:
+    with pytest.raises(BadSettings, match="CARE_TOKEN must be set"):
+        settings.load({"CARE_HOST": "0.0.0.0"})  # noqa: S104
+    assert not settings.load({"CARE_HOST": "0.0.0.0", "CARE_TOKEN": "secret"}).loopback  # noqa: S104
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
+def test_loopback_needs_no_token(host: str) -> None:
+    assert settings.load({"CARE_HOST": host}).loopback
+
+
+def test_an_answer_must_fit_into_the_context() -> None:
+    with pytest.raises(BadSettings, match="CARE_MAX_TOKENS=2048: must be smaller than CARE_CONTEXT"):
+        settings.load({"CARE_MAX_TOKENS": "2048"})
+
+
+def test_a_token_is_never_shown() -> None:
+    with pytest.raises(BadSettings) as caught:
+        settings.load({"CARE_TOKEN": "top secret"})
+    assert "top secret" not in str(caught.value)
+    assert "s3cret" not in repr(settings.load({"CARE_TOKEN": "s3cret"}))
+
+
+def test_a_misspelt_setting_is_named() -> None:
+    assert settings.unknown({"CARE_PROT": "1", "CARE_PORT": "1", "HOME": "/"}) == ["CARE_PROT"]
+
+
+def test_the_example_lists_every_setting_with_its_default() -> None:
+    example = ROOT / ".env.example"
+    assert settings.load({}, example) == Settings()
+    listed = [line.split("=")[0] for line in example.read_text().splitlines() if line.startswith("CARE_")]
+    assert listed == list(settings.variables())

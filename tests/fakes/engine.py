@@ -1,0 +1,97 @@
+"""An Engine that answers from a script, at once or when it is told to, and imports no torch."""
+
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable, Sequence
+from time import monotonic
+from typing import Literal
+
+from model.chat import Message
+from model.engine import EngineStatus, Finish, Generation, Request
+from model.errors import Busy, ContextLengthExceeded, EngineError, NotReady, UnknownLora
+
+
+def echo(request: Request) -> Sequence[str]:
+    """Answers a question with its own words, so that a test can tell whose answer it is."""
+    return ["You ", "asked: ", *(f"{word} " for word in request.messages[-1].content.split()), "Bye."]
+
+
+class ScriptedEngine:
+    """`answer` gives the pieces, or raises EngineError; `step` is awaited before each of them."""
+
+    def __init__(
+        self,
+        answer: Callable[[Request], Sequence[str]] = echo,
+        step: Callable[[], Awaitable[None]] = lambda: asyncio.sleep(0),
+        *,
+        slots: int = 8,
+        queue: int = 32,
+        context_words: int = 500,
+    ) -> None:
+        self.name = "scripted"
+        self.answer = answer
+        self.step = step
+        self.requests: list[Request] = []
+        self.state: Literal["loading", "ready", "failed", "closed"] = "loading"
+        self._slots = slots
+        self._queue = queue
+        self._context_words = context_words
+        self._places = asyncio.Semaphore(slots)
+        self._open: dict[int, asyncio.Task[None]] = {}
+        self._ids = itertools.count()
+
+    async def start(self) -> None:
+        self.state = "ready"
+
+    async def close(self) -> None:
+        self.state = "closed"
+        for task in list(self._open.values()):
+            task.cancel()
+
+    def status(self) -> EngineStatus:
+        running = min(len(self._open), self._slots)
+        return EngineStatus(self.state, self.state, running, len(self._open) - running, self._slots, self._queue, monotonic() % 1)
+
+    async def check(self, messages: Sequence[Message]) -> None:
+        if self.state != "ready":
+            raise NotReady("the engine is not ready")
+        words = len(messages[-1].content.split())
+        if words > self._context_words:
+            raise ContextLengthExceeded(words, self._context_words)
+
+    async def generate(self, request: Request) -> Generation:
+        await self.check(request.messages)
+        if request.lora is not None:
+            raise UnknownLora(f"no LoRA {request.lora!r}")
+        if len(self._open) >= self._slots + self._queue:
+            raise Busy("the script is busy")
+        self.requests.append(request)
+        number = next(self._ids)
+        generation = Generation(None, lambda: self._cancel(number))
+        self._open[number] = asyncio.create_task(self._play(number, request, generation))
+        return generation
+
+    def _cancel(self, number: int) -> None:
+        if number in self._open:
+            self._open[number].cancel()
+
+    async def _play(self, number: int, request: Request, generation: Generation) -> None:
+        shown = 0
+        try:
+            async with self._places:
+                pieces = self.answer(request)[: request.sampling.max_tokens]
+                for piece in pieces:
+                    await self.step()
+                    generation.feed(piece)
+                    shown += 1
+            generation.feed(Finish("stop", _words(request), shown))
+        except EngineError as error:
+            generation.feed(error)
+        except asyncio.CancelledError:
+            generation.feed(NotReady("closed") if self.state == "closed" else Finish("cancelled", _words(request), shown))
+        finally:
+            self._open.pop(number, None)
+
+
+def _words(request: Request) -> int:
+    return sum(len(message.content.split()) for message in request.messages)

@@ -1,0 +1,74 @@
+"""The real `care serve`, with what a test needs changed: a scripted engine, or a SIGKILL at a named point.
+
+`python -m tests.fakes.server [--scripted PAUSE] [--kill-at POINT:COUNT]`, settings in the environment as always.
+"""
+
+import argparse
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from typing import Any
+
+from bot.cli import load_settings
+from bot.commands import serve
+from bot.connectors.web.feed import Feed
+from bot.store import Store
+from tests.fakes.engine import ScriptedEngine
+
+POINTS: dict[str, tuple[type, str, bool]] = {
+    # point: where it is, and whether the process dies before or after that call
+    "received": (Store, "receive", False),
+    "committed": (Store, "receive", True),
+    "answering": (Feed, "show", True),
+    "answered": (Store, "finish", True),
+    "rated": (Store, "rate", True),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--scripted", type=float)
+    parser.add_argument("--kill-at")
+    arguments = parser.parse_args()
+    if arguments.kill_at:
+        point, _, count = arguments.kill_at.partition(":")
+        die_at(point, int(count))
+    settings = load_settings()
+    if arguments.scripted is None:
+        serve.run(settings, serve.local_engine(settings))
+    else:
+        pause = arguments.scripted
+        serve.run(settings, ScriptedEngine(step=lambda: asyncio.sleep(pause), slots=settings.slots, queue=settings.queue))
+
+
+def die_at(point: str, count: int) -> None:
+    """SIGKILL when the point is reached for the `count`-th time."""
+    owner, name, after = POINTS[point]
+    real: Callable[..., Any] = getattr(owner, name)
+    left = [count]
+
+    def reached() -> bool:
+        left[0] -= 1
+        return left[0] == 0
+
+    def sync(*args: Any, **kwargs: Any) -> Any:
+        deadly = reached()
+        if deadly and not after:
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = real(*args, **kwargs)
+        if deadly:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    async def coroutine(*args: Any, **kwargs: Any) -> Any:
+        result = await real(*args, **kwargs)
+        if reached():
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    setattr(owner, name, coroutine if asyncio.iscoroutinefunction(real) else sync)
+
+
+if __name__ == "__main__":
+    main()
