@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal
 from model.chat import Message
 from model.engine import EngineStatus, Finish, FinishReason, Generation, Request
 from model.errors import Busy, EngineError, GenerationFailed, NotReady, OutOfMemory, UnknownLora
-from model.scheduler import Prefill, Scheduler
+from model.scheduler import Prefill, Scheduler, Step
 from model.text import TextStream
 
 if TYPE_CHECKING:  # importing torch takes seconds: the engine's thread does it
@@ -147,8 +147,13 @@ class LocalEngine:
             self._fail_to_start(error)
             return
         self._tell(_resolve, self._started, None)
-        while self._wait_for_work():
-            self._step()
+        try:
+            while self._wait_for_work():
+                self._step()
+        except Exception:  # our own bug: nothing more will be answered, and readiness says so
+            log.exception("the engine broke")
+            with self._changed:
+                self._state, self._detail = "failed", "the engine broke; restart CARE, the reason is in its log"
         self._end_all(NotReady(self._detail))
 
     def _prepare(self) -> None:
@@ -175,15 +180,17 @@ class LocalEngine:
     def _step(self) -> None:
         with self._changed:
             step = self._scheduler.plan()
-            reader = self._jobs[step.prefill.job] if step.prefill is not None else None
+            readers = [self._jobs[step.prefill.job]] if step.prefill is not None else []
             decoders = [self._jobs[job] for job in step.decode]
-        self._network.move(step.moves)
+        passes = (
+            ([*decoders, *readers], lambda: self._move(step)),
+            (readers, lambda: self._read(readers[0], step.prefill)),
+            (decoders, lambda: self._decode(decoders)),
+        )
         events: list[_Event] = []
-        if step.prefill is not None and reader is not None:
-            chunk = step.prefill
-            events += self._guarded([reader], lambda: self._read(reader, chunk))
-        if decoders:
-            events += self._guarded(decoders, lambda: self._decode(decoders))
+        for jobs, run in passes:
+            if any(job.id in self._jobs for job in jobs):  # not all cancelled, or dropped by the pass before
+                events += self._guarded(jobs, run)
         if events:
             self._tell(_feed, events)
 
@@ -198,7 +205,12 @@ class LocalEngine:
             log.exception("a pass failed", extra={"jobs": [job.id for job in jobs]})
             return self._drop(jobs, GenerationFailed(f"the model failed under this request ({type(error).__name__}); ask again"))
 
-    def _read(self, job: _Job, chunk: Prefill) -> list[_Event]:
+    def _move(self, step: Step) -> list[_Event]:
+        self._network.move(step.moves)
+        return []
+
+    def _read(self, job: _Job, chunk: Prefill | None) -> list[_Event]:
+        assert chunk is not None
         tokens = job.prompt[chunk.start : chunk.stop]
         first = self._network.read(chunk.row, chunk.start, tokens, job.sampler if chunk.last else None)
         return self._accept(job, first) if first is not None else []

@@ -43,6 +43,7 @@ class Network:
         """What draws one request's tokens."""
         return Sampler(sampling)
 
+    @torch.inference_mode()
     def move(self, moves: Sequence[tuple[int, int]]) -> None:
         """Copies rows of the cache (source → target), in this order."""
         self._cache.move(moves)

@@ -31,6 +31,9 @@ class Step:
     decode: tuple[int, ...] = ()
 
 
+_GONE = -1  # a row whose job was removed, until the next plan closes the gap
+
+
 @dataclass(slots=True)
 class _Reading:
     job: int
@@ -55,7 +58,7 @@ class Scheduler:
     @property
     def running(self) -> int:
         """Jobs that hold a slot."""
-        return len(self._rows) + (self._reading is not None)
+        return len(self._rows) - self._rows.count(_GONE) + (self._reading is not None)
 
     @property
     def waiting(self) -> int:
@@ -110,6 +113,3 @@ class Scheduler:
         start = reading.done
         reading.done = min(reading.length, start + (self._chunk if self._rows else self._idle_chunk))
         return Prefill(reading.job, self._reading_row, start, reading.done, reading.done == reading.length)
-
-
-_GONE = -1

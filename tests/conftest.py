@@ -24,6 +24,10 @@ def embedded_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def embedded_home(tmp_path: Path, embedded_models: Path) -> Path:
     """A CARE_HOME in which the embedded model is ready to be loaded."""
-    home = tmp_path / "home"
-    shutil.copytree(embedded_models, home / "models", copy_function=lambda source, target: Path(target).hardlink_to(source))
+    return make_embedded_home(tmp_path / "home", embedded_models)
+
+
+def make_embedded_home(home: Path, models: Path) -> Path:
+    """A new CARE_HOME that shares the bytes of an already converted model."""
+    shutil.copytree(models, home / "models", copy_function=lambda source, target: Path(target).hardlink_to(source))
     return home
