@@ -229,3 +229,13 @@ async def test_the_emergency_services_come_before_the_answer(care: Care) -> None
     assert text.endswith("Bye.")
     calm = await care.ask("My router is slow")
     assert "emergency" not in calm["choices"][0]["message"]["content"]
+
+
+async def test_a_stream_that_waits_is_kept_alive(start_care: StartCare, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.connectors.web.feed._SILENCE_SECONDS", 0.001)
+    gate = asyncio.Event()
+    async with start_care(ScriptedEngine(step=gate.wait)) as care:
+        response = await care.client.post("/v1/chat/completions", json={**ASK, "stream": True})
+        await response.content.readuntil(b": waiting\n\n")
+        gate.set()
+        assert "[DONE]" in await response.text()

@@ -117,6 +117,8 @@ class Completions:
                 if isinstance(item, Turn):
                     await _end_stream(stream, head, body, item)
                     feed.arrived()
+                elif not item:
+                    await stream.keep_alive()
                 else:
                     await stream.send({**head, "choices": [_delta({"content": item})]})
         except ReaderLeft:

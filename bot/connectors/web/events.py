@@ -26,6 +26,10 @@ class EventStream:
         name = f"event: {event}\n" if event else ""
         await self._write(f"{name}data: {json.dumps(data, ensure_ascii=False)}\n\n")
 
+    async def keep_alive(self) -> None:
+        """A comment that every client ignores. Raises ReaderLeft."""
+        await self._write(": waiting\n\n")
+
     async def done(self) -> None:
         """OpenAI's end of a stream. Raises ReaderLeft."""
         await self._write("data: [DONE]\n\n")

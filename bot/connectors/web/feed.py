@@ -12,6 +12,8 @@ from bot.turns import Turn
 
 # How long the end of a reply may take to get through to a reader who does not read.
 _END_SECONDS = 30.0
+# Proxies cut a connection that stays silent, most of them after a minute.
+_SILENCE_SECONDS = 15.0
 
 
 class Feed:
@@ -39,12 +41,14 @@ class Feed:
         return self._read.is_set()
 
     async def __aiter__(self) -> AsyncIterator[str | Turn]:
-        """The reader's side: pieces, then the finished turn."""
-        while True:
-            item = await self._items.get()
+        """The reader's side: pieces, then the finished turn; an empty piece now and then while there is nothing to read."""
+        item: str | Turn = ""
+        while not isinstance(item, Turn):
+            try:
+                item = await asyncio.wait_for(self._items.get(), _SILENCE_SECONDS)
+            except TimeoutError:
+                item = ""
             yield item
-            if isinstance(item, Turn):
-                return
 
     def arrived(self) -> None:
         """The reader has the end of it."""

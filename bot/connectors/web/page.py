@@ -119,12 +119,14 @@ class Page:
             if isinstance(item, Turn):
                 await stream.send(self._turn(item), "done")
                 feed.arrived()
-                return
-            text += item
-            await stream.send({"text": item}, "piece")
-            if time.monotonic() - rendered_at >= _RENDER_SECONDS:
-                await stream.send({"html": self._markdown.html(text)}, "html")
-                rendered_at = time.monotonic()
+            elif not item:
+                await stream.keep_alive()
+            else:
+                text += item
+                await stream.send({"text": item}, "piece")
+                if time.monotonic() - rendered_at >= _RENDER_SECONDS:
+                    await stream.send({"html": self._markdown.html(text)}, "html")
+                    rendered_at = time.monotonic()
 
     async def stop(self, request: web.Request) -> web.Response:
         turn = await self._service.turn(request.match_info["turn"])
