@@ -49,6 +49,16 @@ def chat(domains: Domains, turn: Turn, history: list[Turn]) -> tuple[Message, ..
     return (system, *before, Message("user", turn.question.text))
 
 
+def request(domains: Domains, turn: Turn, history: list[Turn], default: Sampling, live: str | None) -> Request:
+    """What a turn asks the engine, with the `live` LoRA unless the caller of the API named another."""
+    messages, prompt = chat(domains, turn, history), turn.question.prompt
+    if prompt is None:
+        return Request(messages, default, live)
+    if prompt.model is None:
+        return Request(messages, prompt.sampling, live)
+    return Request(messages, prompt.sampling, None if prompt.model == BASE else prompt.model)
+
+
 class Answering:
     """The life of one turn in this process."""
 
@@ -102,8 +112,8 @@ class Answering:
         reply_ref = await self._delivery.begin()
         await self._persist(Store.begin, self._turn.id, reply_ref)
         history = await self._archive.run(Store.history, self._turn)
-        request = self._request(history)
-        generation = await self._submit(request)
+        live = self._engine.status().live
+        generation = await self._submit(request(self._domains, self._turn, history, self._sampling, live))
         if self._domains.is_emergency(self._turn.question.text):
             await self._show(f"{self._domains.emergency_notice}\n\n")
         async for piece in generation:
@@ -111,22 +121,13 @@ class Answering:
         stopped = generation.finish is not None and generation.finish.reason == "cancelled"
         return self._ended(Status.CANCELLED if stopped else Status.ANSWERED)
 
-    def _request(self, history: list[Turn]) -> Request:
-        prompt = self._turn.question.prompt
-        messages = chat(self._domains, self._turn, history)
-        if prompt is None:
-            return Request(messages, self._sampling, self._engine.status().live)
-        if prompt.model is None:
-            return Request(messages, prompt.sampling, self._engine.status().live)
-        return Request(messages, prompt.sampling, None if prompt.model == BASE else prompt.model)
-
-    async def _submit(self, request: Request) -> Generation:
+    async def _submit(self, asked: Request) -> Generation:
         """Waits for room: an acknowledged question is never refused."""
         while True:
             if self._left.is_set():
                 raise ReaderLeft
             try:
-                self._generation = await self._engine.generate(request)
+                self._generation = await self._engine.generate(asked)
             except Busy:
                 await asyncio.sleep(_BUSY_RETRY_SECONDS)
                 continue

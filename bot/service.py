@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Sequence
 
-from bot.answering import Answering, chat
+from bot.answering import Answering, request
 from bot.archive import Archive
 from bot.connectors.base import Connector, Delivery
 from bot.domains import Domains
@@ -77,7 +77,8 @@ class Service:
         self._admitting += 1
         try:
             self._require_room()
-            await self._engine.check(chat(self._domains, Turn("", question, "", Status.RECEIVED), []))
+            turn = Turn("", question, "", Status.RECEIVED)
+            await self._engine.check(request(self._domains, turn, [], self._sampling, self._engine.status().live))
             return await self.receive(question, delivery)
         except EngineError as error:
             self._metrics.refused(type(error).__name__)

@@ -124,7 +124,10 @@ def _text(raw: str) -> str:
 
 
 def _path(raw: str) -> Path:
-    return Path(_text(raw)).expanduser()
+    try:
+        return Path(_text(raw)).expanduser()
+    except RuntimeError as error:
+        raise ValueError("names the home of somebody unknown; write the whole path") from error
 
 
 def _host(raw: str) -> str:

@@ -20,9 +20,11 @@ class Message:
 
 def defuse(text: str, control_tokens: Iterable[str]) -> str:
     """Break up the template's control tokens in what a person wrote, so that nobody can end their own message
-    and speak as the system: `<|im_end|>` becomes `< |im_end|>`, which reads the same and encodes as plain text."""
+    and speak as the system: `<|im_end|>` becomes `< |im_end|>`, which reads the same and encodes as plain text.
+    The tokens must not hold white space themselves."""
     for token in control_tokens:
-        text = text.replace(token, f"{token[:1]} {token[1:]}")
+        while token in text:  # breaking up one may leave another that overlapped it
+            text = text.replace(token, f"{token[:1]} {token[1:]}")
     return text
 
 

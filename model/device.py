@@ -3,6 +3,7 @@
 Not yet run on a GPU: the rules for CUDA are tested by substituting what the probe reports.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -52,14 +53,12 @@ def choose(wanted: DeviceChoice, cuda: Cuda | None, cpu_has_bf16: bool) -> Devic
 
 def has_code_for(capability: tuple[int, int], arch_list: Sequence[str]) -> bool:
     """Whether a torch build with this arch list has machine code for a capability: the same major version and at
-    most its minor one (CUDA binary compatibility), or PTX of an older version."""
-    for arch in arch_list:
-        kind, _, digits = arch.partition("_")
-        number = digits.rstrip("af")
-        version = (int(number[:-1]), int(number[-1]))
-        if kind == "compute" and version <= capability:
+    most its minor one (CUDA binary compatibility), or PTX of an older version; what ends in "a" or "f" fits its own alone."""
+    for match in filter(None, (re.fullmatch(r"(sm|compute)_(\d+)(\d)([af]?)", arch) for arch in arch_list)):
+        kind, version, specific = match[1], (int(match[2]), int(match[3])), match[4]
+        if version == capability:
             return True
-        if kind == "sm" and version[0] == capability[0] and version <= capability:
+        if version < capability and not specific and (kind == "compute" or version[0] == capability[0]):
             return True
     return False
 

@@ -5,7 +5,7 @@ Errors: see `model.errors`.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -114,8 +114,8 @@ class Engine(Protocol):
         """One look at the engine; cheap, never blocks."""
         ...
 
-    async def check(self, messages: Sequence[Message]) -> None:
-        """Raises ContextLengthExceeded when even the trimmed messages would not fit, NotReady before `start` is done."""
+    async def check(self, request: Request) -> None:
+        """Raises what `generate` would raise now, but for Busy."""
         ...
 
     async def generate(self, request: Request) -> Generation:

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Literal
 
-from model.chat import Message
 from model.engine import EngineStatus, Finish, FinishReason, Generation, Request
 from model.errors import Busy, EngineError, GenerationFailed, NotReady, OutOfMemory, UnknownLora
 from model.scheduler import Prefill, Scheduler, Step
@@ -80,7 +79,7 @@ class LocalEngine:
             self._changed.notify()
         if self._thread.is_alive():
             await asyncio.to_thread(self._thread.join, _CLOSE_SECONDS)
-        self._tokenizing.shutdown(wait=False, cancel_futures=True)
+        self._tokenizing.shutdown(wait=False)
 
     def status(self) -> EngineStatus:
         with self._changed:
@@ -95,13 +94,11 @@ class LocalEngine:
                 beat_age=time.monotonic() - self._beat,
             )
 
-    async def check(self, messages: Sequence[Message]) -> None:
-        await self._prompt(messages, max_tokens=1)
+    async def check(self, request: Request) -> None:
+        await self._prompt(request)
 
     async def generate(self, request: Request) -> Generation:
-        if request.lora is not None:
-            raise UnknownLora(f"this engine has no LoRA {request.lora!r}, only the base model {self.name!r}")
-        prompt = await self._prompt(request.messages, request.sampling.max_tokens)
+        prompt = await self._prompt(request)
         job_id = next(self._ids)
         generation = Generation(request.lora, lambda: self._cancel(job_id))
         job = _Job(
@@ -115,10 +112,13 @@ class LocalEngine:
         self._submit(job)
         return generation
 
-    async def _prompt(self, messages: Sequence[Message], max_tokens: int) -> list[int]:
+    async def _prompt(self, request: Request) -> list[int]:
         """Off the loop: a long text takes a second to encode."""
         self._require_ready()
-        return await self._loop.run_in_executor(self._tokenizing, self._network.tokens.prompt, messages, max_tokens)
+        if request.lora is not None:
+            raise UnknownLora(f"this engine has no LoRA {request.lora!r}, only the base model {self.name!r}")
+        prompt, room = self._network.tokens.prompt, request.sampling.max_tokens
+        return await self._loop.run_in_executor(self._tokenizing, prompt, request.messages, room)
 
     def _require_ready(self) -> None:
         if self._state != "ready":
@@ -146,7 +146,7 @@ class LocalEngine:
         except Exception as error:  # noqa: BLE001  # the edge of the thread: whoever awaits `start` gets it
             self._fail_to_start(error)
             return
-        self._tell(_resolve, self._started, None)
+        self._tell(_resolve, self._started, None if self._state == "ready" else NotReady(self._detail))
         try:
             while self._wait_for_work():
                 self._step()
@@ -200,7 +200,8 @@ class LocalEngine:
             return run()
         except OutOfMemory:
             log.warning("out of memory: the youngest request gives up its slot", extra={"running": len(jobs)})
-            return self._drop(jobs[-1:], Busy("the machine is out of memory for so many requests; try again shortly"))
+            youngest = max(jobs, key=lambda job: job.id)
+            return self._drop([youngest], Busy("the machine is out of memory for so many requests; try again shortly"))
         except Exception as error:  # the edge of a pass: the other requests go on
             log.exception("a pass failed", extra={"jobs": [job.id for job in jobs]})
             return self._drop(jobs, GenerationFailed(f"the model failed under this request ({type(error).__name__}); ask again"))
@@ -229,7 +230,8 @@ class LocalEngine:
         if job.text.stopped:
             return self._finish(job, piece, "stop")
         if job.completion_tokens >= job.limit:
-            return self._finish(job, piece + job.text.flush(), "length")
+            piece += job.text.flush()
+            return self._finish(job, piece, "stop" if job.text.stopped else "length")
         return [(job.generation, piece)] if piece else []
 
     def _finish(self, job: _Job, piece: str, reason: FinishReason) -> list[_Event]:

@@ -3,7 +3,8 @@
 This module, `slots` and `weights` are the only ones that import transformers, peft or bitsandbytes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -12,7 +13,7 @@ from transformers.utils.logging import disable_progress_bar
 from model import weights
 from model.device import DeviceChoice, find_device
 from model.engine import Sampling
-from model.errors import OutOfMemory
+from model.errors import DeviceUnusable, OutOfMemory
 from model.sampler import Sampler, next_tokens
 from model.slots import SlotCache
 from model.tokens import Tokens
@@ -54,37 +55,54 @@ class Network:
 
         Raises OutOfMemory.
         """
-        logits = self._forward([tokens], self._cache.read(row, start, start + len(tokens)))
-        return next_tokens(logits, [sampler])[0] if sampler is not None else None
+        with _memory():
+            logits = self._forward([tokens], self._cache.read(row, start, start + len(tokens)))
+            return next_tokens(logits, [sampler])[0] if sampler is not None else None
 
     @torch.inference_mode()
     def decode(self, tokens: Sequence[int], samplers: Sequence[Sampler]) -> list[int]:
         """The next token of rows 0..n-1, given the last one of each. Raises OutOfMemory; it can be tried again."""
         rows = len(tokens)
-        logits = self._forward([[token] for token in tokens], self._cache.decode(rows))
+        with _memory():
+            logits = self._forward([[token] for token in tokens], self._cache.decode(rows))
+            drawn = next_tokens(logits, samplers)
         self._cache.advance(rows)
-        return next_tokens(logits, samplers)
+        return drawn
 
     def _forward(self, tokens: Sequence[Sequence[int]], places: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
         """Logits [rows, vocabulary] of the last of each row's tokens [rows, new]."""
         positions, mask = places
-        try:
-            output = self._network(
-                input_ids=torch.tensor(tokens, device=self._device),
-                position_ids=positions,
-                attention_mask=mask,
-                past_key_values=self._cache,
-                use_cache=True,
-                logits_to_keep=1,
-            )
-        except torch.OutOfMemoryError as error:
-            torch.cuda.empty_cache()
-            raise OutOfMemory(str(error)) from error
+        output = self._network(
+            input_ids=torch.tensor(tokens, device=self._device),
+            position_ids=positions,
+            attention_mask=mask,
+            past_key_values=self._cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
         logits: torch.Tensor = output.logits[:, -1]
         return logits
 
     @torch.inference_mode()
     def _warm_up(self, slots: int) -> None:
         """One pass of each kind: memory that does not suffice shows now, and the first person does not wait for it."""
-        self._forward([[0]], self._cache.read(0, 0, 1))
-        self._forward([[0]] * slots, self._cache.decode(slots))
+        try:
+            with _memory():
+                self._forward([[0]], self._cache.read(0, 0, 1))
+                self._forward([[0]] * slots, self._cache.decode(slots))
+        except OutOfMemory as error:
+            room = f"{slots} slots of {self.context} tokens"
+            raise DeviceUnusable(f"{room} do not fit into memory; lower CARE_SLOTS or CARE_CONTEXT ({error})") from error
+
+
+@contextmanager
+def _memory() -> Iterator[None]:
+    """Memory that ran out, on whatever device, as OutOfMemory."""
+    try:
+        yield
+    except RuntimeError as error:
+        # The CPU's allocator has no exception of its own.
+        if not isinstance(error, torch.OutOfMemoryError) and "DefaultCPUAllocator" not in str(error):
+            raise
+        torch.cuda.empty_cache()
+        raise OutOfMemory(str(error)) from error

@@ -30,8 +30,9 @@ class TextStream:
     def flush(self) -> str:
         """What was held back, for an answer that ends here. Bytes that never became a character are dropped."""
         tail = self._decode(self._tokens[self._context :])[len(self._known()) :].rstrip(_INCOMPLETE)
-        held, self._held = self._release(tail) + self._held, ""
-        return "" if self.stopped else held
+        last = self._release(tail)
+        held, self._held = self._held, ""
+        return last + held
 
     def _known(self) -> str:
         return self._decode(self._tokens[self._context : self._read])

@@ -16,7 +16,8 @@ class Tokens:
         self._tokenizer = loaded.tokenizer
         self._context = context
         added = loaded.tokenizer.added_tokens_decoder.values()
-        self._control = [token.content for token in added if token.special and len(token.content) > 1]
+        special = [token.content for token in added if token.special]
+        self._control = [token for token in special if len(token) > 1 and not any(letter.isspace() for letter in token)]
         self.stops = _stop_tokens(loaded)
 
     def prompt(self, messages: Sequence[Message], max_tokens: int) -> list[int]:

@@ -55,7 +55,7 @@ def find(model: str, models: Path) -> Base:
     """
     if model == "embedded":
         return _embedded(models)
-    folder = Path(model).expanduser()
+    folder = _local(model)
     if (folder / "config.json").is_file():
         return Base(folder.resolve().name, folder)
     if folder.exists() or model.startswith((".", "/", "~")):
@@ -63,6 +63,13 @@ def find(model: str, models: Path) -> Base:
             f"CARE_MODEL={model!r} holds no model (no config.json); name a folder with safetensors weights, a hub id, or 'embedded'"
         )
     return _from_hub(model, models)
+
+
+def _local(model: str) -> Path:
+    try:
+        return Path(model).expanduser()
+    except RuntimeError as error:
+        raise ModelNotFound(f"CARE_MODEL={model!r} names the home of somebody unknown; write the whole path") from error
 
 
 def load(base: Base, device: Device, *, quantize: bool = True) -> Loaded:
@@ -98,12 +105,19 @@ def _nf4(dtype: torch.dtype) -> BitsAndBytesConfig:
 
 
 def _window(network: PreTrainedModel) -> int:
-    """LongRoPE (Phi-3.5) changes every request's positions once one of them passes the original window, so that is the limit."""
+    """How far full attention and one set of positions serve every request.
+
+    LongRoPE (Phi-3.5) changes the positions of a whole batch once one request passes the original window; beyond a
+    sliding window the slot cache would attend to what the model was trained not to see.
+    """
     config = network.config
+    limits = [config.max_position_embeddings]
     rope = getattr(config, "rope_parameters", None) or {}
-    original = rope.get("original_max_position_embeddings") or getattr(config, "original_max_position_embeddings", None)
-    limit = int(config.max_position_embeddings)
-    return min(limit, int(original)) if original and rope.get("rope_type") == "longrope" else limit
+    if rope.get("rope_type") == "longrope":
+        limits.append(rope.get("original_max_position_embeddings") or getattr(config, "original_max_position_embeddings", None))
+    if getattr(config, "use_sliding_window", True):
+        limits.append(getattr(config, "sliding_window", None))
+    return min(int(limit) for limit in limits if limit)
 
 
 def _from_hub(model: str, models: Path) -> Base:

@@ -11,7 +11,7 @@ from tests.e2e.serving import Server, completion
 from tests.model.tiny import save_tiny
 
 _REQUESTS = 2000
-_TOGETHER = 8
+_TOGETHER = 10
 _GROWTH = 1.03  # of the resident memory, from the first quarter to the end
 
 
@@ -36,6 +36,7 @@ async def test_two_thousand_requests_leave_memory_flat(tmp_path: Path) -> None:
 
 async def _ask(session: aiohttp.ClientSession, times: int) -> None:
     for number in range(times):
-        async with session.post("/v1/chat/completions", json=completion(f"hello number {number}", max_tokens=4)) as response:
+        messages = [{"role": "system", "content": "hello"}, {"role": "user", "content": f"hello number {number}"}]
+        async with session.post("/v1/chat/completions", json=completion("", messages=messages, max_tokens=4)) as response:
             assert response.status == 200
             await response.read()

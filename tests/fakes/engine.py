@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from time import monotonic
 from typing import Literal
 
-from model.chat import Message
 from model.engine import EngineStatus, Finish, Generation, Request
 from model.errors import Busy, ContextLengthExceeded, EngineError, NotReady, UnknownLora
 
@@ -52,17 +51,17 @@ class ScriptedEngine:
         running = min(len(self._open), self._slots)
         return EngineStatus(self.state, self.state, running, len(self._open) - running, self._slots, self._queue, monotonic() % 1)
 
-    async def check(self, messages: Sequence[Message]) -> None:
+    async def check(self, request: Request) -> None:
         if self.state != "ready":
             raise NotReady("the engine is not ready")
-        words = len(messages[-1].content.split())
+        words = len(request.messages[-1].content.split())
         if words > self._context_words:
             raise ContextLengthExceeded(words, self._context_words)
-
-    async def generate(self, request: Request) -> Generation:
-        await self.check(request.messages)
         if request.lora is not None:
             raise UnknownLora(f"no LoRA {request.lora!r}")
+
+    async def generate(self, request: Request) -> Generation:
+        await self.check(request)
         if len(self._open) >= self._slots + self._queue:
             raise Busy("the script is busy")
         self.requests.append(request)
