@@ -29,7 +29,7 @@ async def test_two_thousand_requests_leave_memory_flat(tmp_path: Path) -> None:
                 await asyncio.gather(*(_ask(session, _REQUESTS // 4 // _TOGETHER) for _ in range(_TOGETHER)))
                 sizes.append(process.memory_info().rss)
                 descriptors.append(process.num_fds())
-        assert server.rows("SELECT count(*) AS n FROM turns WHERE status = 'delivered'")[0]["n"] == _REQUESTS
+    assert server.rows("SELECT count(*) AS n FROM turns WHERE status = 'delivered'")[0]["n"] == _REQUESTS
     assert sizes[-1] / sizes[0] < _GROWTH, sizes
     assert max(descriptors) - min(descriptors) <= _TOGETHER, descriptors
 
