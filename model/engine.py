@@ -15,13 +15,17 @@ from model.errors import EngineError
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How tokens are drawn. `temperature` 0 is greedy; the same `seed` gives the same draws whoever is a neighbour."""
+    """How tokens are drawn. `temperature` 0 is greedy; the same `seed` gives the same draws whoever is a neighbour.
 
-    temperature: float = 0.3
-    top_p: float = 0.9
+    `repetition_penalty` makes every token that the answer already holds so many times less likely (1: off).
+    """
+
+    temperature: float = 0.0
+    top_p: float = 1.0
     max_tokens: int = 512
     seed: int | None = None
     stop: tuple[str, ...] = ()
+    repetition_penalty: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

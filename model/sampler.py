@@ -13,6 +13,8 @@ class Sampler:
     def __init__(self, sampling: Sampling) -> None:
         self._temperature = sampling.temperature
         self._top_p = sampling.top_p
+        self._penalty = sampling.repetition_penalty
+        self._written: set[int] = set()
         self._random = torch.Generator()
         if sampling.seed is None:
             self._random.seed()
@@ -22,6 +24,17 @@ class Sampler:
     @property
     def greedy(self) -> bool:
         return self._temperature == 0.0
+
+    def discourage_repetition(self, logits: torch.Tensor) -> None:
+        """Lowers, in place, the logits [vocabulary] of what was written already (Keskar et al. 2019, arXiv 1909.05858)."""
+        if self._penalty != 1.0 and self._written:
+            tokens = torch.tensor(sorted(self._written), device=logits.device)
+            scores = logits[tokens]
+            logits[tokens] = torch.where(scores < 0, scores * self._penalty, scores / self._penalty)
+
+    def wrote(self, token: int) -> None:
+        """The answer now holds this token."""
+        self._written.add(token)
 
     def draw(self, logits: torch.Tensor) -> int:
         """One token from logits [vocabulary] (float, on the CPU)."""
@@ -42,10 +55,14 @@ class Sampler:
 
 def next_tokens(logits: torch.Tensor, samplers: Sequence[Sampler]) -> list[int]:
     """One token a row from logits [rows, vocabulary]."""
+    for row, sampler in enumerate(samplers):
+        sampler.discourage_repetition(logits[row])
     tokens: list[int] = torch.argmax(logits, dim=-1).tolist()
     drawing = [row for row, sampler in enumerate(samplers) if not sampler.greedy]
     if drawing:
         drawn = logits[drawing].float().cpu()
         for at, row in enumerate(drawing):
             tokens[row] = samplers[row].draw(drawn[at])
+    for sampler, token in zip(samplers, tokens, strict=True):
+        sampler.wrote(token)
     return tokens

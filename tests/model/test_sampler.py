@@ -53,3 +53,13 @@ def test_every_draw_belongs_to_the_nucleus(logits: list[float], temperature: flo
     probabilities = torch.softmax(torch.tensor(logits).double() / temperature, dim=-1)
     likelier = float(probabilities[probabilities > probabilities[token]].sum())
     assert likelier <= top_p + 1e-9
+
+
+def test_a_repetition_penalty_makes_the_answer_move_on() -> None:
+    greedy = Sampler(Sampling(repetition_penalty=2.0))
+    assert [next_tokens(torch.tensor([[3.0, 2.0, -1.0]]), [greedy])[0] for _ in range(3)] == [0, 1, 0]
+
+
+def test_a_repetition_penalty_lowers_negative_logits_too() -> None:
+    greedy = Sampler(Sampling(repetition_penalty=3.0))
+    assert [next_tokens(torch.tensor([[-1.0, -2.0]]), [greedy])[0] for _ in range(2)] == [0, 1]

@@ -3,6 +3,8 @@
 Each request is a turn of its own on the platform "api"; the completion's id is the turn's id.
 """
 
+from dataclasses import replace
+
 from aiohttp import web
 
 from bot.connectors.base import ReaderLeft
@@ -87,7 +89,8 @@ class Completions:
 
     def _sampling(self, body: ChatBody) -> Sampling:
         defaults = self._defaults
-        return Sampling(
+        return replace(
+            defaults,
             temperature=defaults.temperature if body.temperature is None else body.temperature,
             top_p=defaults.top_p if body.top_p is None else body.top_p,
             max_tokens=body.max_completion_tokens or body.max_tokens or defaults.max_tokens,
