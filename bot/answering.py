@@ -16,7 +16,7 @@ from bot.archive import Archive
 from bot.connectors.base import Delivery, ReaderLeft
 from bot.domains import Domains
 from bot.metrics import Metrics
-from bot.store import StorageFull, StorageUnavailable, Store, StoreError, UnknownTurn
+from bot.store import StorageFull, StorageUnavailable, Store, UnknownTurn
 from bot.turns import BASE, Reply, Status, Turn, now
 from model.chat import Message
 from model.engine import Engine, Generation, Request, Sampling
@@ -83,14 +83,18 @@ class Answering:
         if self._generation is not None:
             self._generation.cancel()
 
+    def interrupt(self) -> None:
+        """Tells the reader that nothing more comes from this process."""
+        self._delivery.interrupt()
+
     async def run(self) -> None:
-        """Answers, stores, delivers. Raises StoreError or NotReady when the turn must wait for the next start."""
+        """Answers, stores, delivers. What it raises, NotReady for one, leaves the turn for the next start."""
         if not self._turn.status.final:
             reply = await self._reply()
             self._turn = await self._save(reply)
             self._metrics.ended(self._turn, time.monotonic() - self._since)
         if await self._finish_delivery() and self._turn.status is Status.ANSWERED:
-            await self._persist(Store.delivered, [self._turn.id])
+            await self._insist(Store.delivered, [self._turn.id])
 
     async def _reply(self) -> Reply:
         try:
@@ -99,7 +103,7 @@ class Answering:
             return self._ended(Status.CANCELLED)
         except ContextLengthExceeded as error:
             return self._ended(Status.FAILED, str(error))
-        except (NotReady, StoreError):
+        except NotReady:
             raise
         except EngineError as error:
             log.warning("a turn failed", extra={"turn": self._turn.id, "error": type(error).__name__})
@@ -110,8 +114,8 @@ class Answering:
 
     async def _answer(self) -> Reply:
         reply_ref = await self._delivery.begin()
-        await self._persist(Store.begin, self._turn.id, reply_ref)
-        history = await self._archive.run(Store.history, self._turn)
+        await self._insist(Store.begin, self._turn.id, reply_ref)
+        history = await self._insist(Store.history, self._turn)
         live = self._engine.status().live
         generation = await self._submit(request(self._domains, self._turn, history, self._sampling, live))
         if self._domains.is_emergency(self._turn.question.text):
@@ -154,12 +158,12 @@ class Answering:
 
     async def _save(self, reply: Reply) -> Turn:
         try:
-            return await self._persist(Store.finish, self._turn.id, reply)
+            return await self._insist(Store.finish, self._turn.id, reply)
         except UnknownTurn:
             return replace(self._turn, status=reply.status, reply=reply)  # deleted while it was being answered
 
-    async def _persist(self, method: Callable[Concatenate[Store, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Writes, and goes on trying while the disk is full: what was acknowledged is kept until it can be stored."""
+    async def _insist(self, method: Callable[Concatenate[Store, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Asks the store, and goes on asking while it refuses: what was acknowledged is kept until it can be stored."""
         pauses = chain(_SAVE_PAUSES, repeat(_SAVE_PAUSES[-1]))
         while True:
             try:

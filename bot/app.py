@@ -25,6 +25,11 @@ log = logging.getLogger(__name__)
 
 _MAX_BODY = 1024 * 1024
 _HANDLER_SECONDS = 2.0
+_LOOK_SECONDS = 1.0
+
+
+class EngineBroke(Exception):
+    """The engine stopped while it served: a bug of ours. The process ends, whoever supervises it starts another."""
 
 
 async def serve(settings: Settings, engine: Engine, announce: Callable[[str], None], systemd: Systemd) -> None:
@@ -73,8 +78,17 @@ async def _run(service: Service, engine: Engine, stop: asyncio.Event, systemd: S
     systemd.notify("READY=1")
     log.info("ready", extra={"model": engine.name})
     watchdog = asyncio.create_task(systemd.feed_watchdog(lambda: engine.status().beat_age < STALLED_SECONDS))
-    await stopping
+    broken = asyncio.create_task(_until_broken(engine))
+    await asyncio.wait([stopping, broken], return_when=asyncio.FIRST_COMPLETED)
     watchdog.cancel()
+    broken.cancel()
+    if not stop.is_set():
+        raise EngineBroke(engine.status().detail)
+
+
+async def _until_broken(engine: Engine) -> None:
+    while engine.status().state == "ready":  # noqa: ASYNC110
+        await asyncio.sleep(_LOOK_SECONDS)  # an engine has a status, no event
 
 
 def application(settings: Settings, service: Service, engine: Engine, metrics: Metrics) -> web.Application:

@@ -25,7 +25,8 @@ class Archive:
         """The method's result. Raises what it raises, or StorageUnavailable when it takes too long."""
         work = asyncio.get_running_loop().run_in_executor(self._thread, lambda: method(self._store, *args, **kwargs))
         try:
-            return await asyncio.wait_for(asyncio.shield(work), _DEADLINE_SECONDS)
+            async with asyncio.timeout(_DEADLINE_SECONDS):  # wait_for would swallow a cancellation that comes with the result
+                return await asyncio.shield(work)
         except TimeoutError as error:
             raise StorageUnavailable(f"{self._store.path} did not answer within {_DEADLINE_SECONDS:.0f} s; check the disk") from error
 

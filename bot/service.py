@@ -14,7 +14,7 @@ from bot.archive import Archive
 from bot.connectors.base import Connector, Delivery
 from bot.domains import Domains
 from bot.metrics import Metrics
-from bot.store import Store, StoreError
+from bot.store import Store
 from bot.turns import Conversation, ConversationHead, Question, Rating, Status, Turn, new_id
 from model.engine import Engine, Sampling
 from model.errors import Busy, EngineError, NotReady
@@ -111,10 +111,15 @@ class Service:
             await self._ready.wait()
             async with self._places:
                 await answering.run()
-        except (NotReady, StoreError) as error:
+        except NotReady as error:
             log.error("a turn was left for the next start", extra={"turn": turn.id, "error": str(error)})
+            answering.interrupt()
+        except asyncio.CancelledError:
+            answering.interrupt()
+            raise
         except Exception:  # the edge of a turn: the others go on
             log.exception("a turn broke", extra={"turn": turn.id})
+            answering.interrupt()
         finally:
             del self._answering[turn.id], self._tasks[turn.id]
 

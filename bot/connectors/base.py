@@ -28,6 +28,10 @@ class Delivery(Protocol):
         """Shows the stored end of it, whatever its status. False: it waits where its reader will fetch it."""
         ...
 
+    def interrupt(self) -> None:
+        """Nothing more is coming from this process: the turn waits for the next start. Called once, instead of `finish`."""
+        ...
+
 
 class Connector(Protocol):
     """Our side of one platform."""

@@ -231,6 +231,17 @@ async def test_the_emergency_services_come_before_the_answer(care: Care) -> None
     assert "emergency" not in calm["choices"][0]["message"]["content"]
 
 
+async def test_a_reader_is_told_when_the_answer_is_interrupted(start_care: StartCare) -> None:
+    async with start_care(ScriptedEngine(step=asyncio.Event().wait)) as care:
+        stream = await care.client.post("/v1/chat/completions", json={**ASK, "stream": True})
+        whole = asyncio.create_task(care.ask())
+        while care.store.counts().get("answering", 0) < 2:
+            await asyncio.sleep(0)
+        await care.service.drain(0)
+        assert '"code": "not_ready"' in await stream.text()
+        assert ((await whole)["status"], care.store.counts()) == (503, {"answering": 2})
+
+
 async def test_a_stream_that_waits_is_kept_alive(start_care: StartCare, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bot.connectors.web.feed._SILENCE_SECONDS", 0.001)
     gate = asyncio.Event()

@@ -24,6 +24,7 @@ class Platform:
     def __init__(self, leaves_after: int | None = None) -> None:
         self.shown: dict[str, list[str]] = {}
         self.finished: list[Turn] = []
+        self.interrupted: list[str] = []
         self.opened: list[tuple[str, str | None]] = []
         self.leaves_after = leaves_after
 
@@ -49,6 +50,9 @@ class Delivery:
     async def finish(self, turn: Turn) -> bool:
         self.platform.finished.append(turn)
         return True
+
+    def interrupt(self) -> None:
+        self.platform.interrupted.append(self.ref)
 
 
 async def test_a_platform_sees_an_answer_begin_grow_and_end(care: Care) -> None:
@@ -114,11 +118,13 @@ async def test_a_drain_lets_answers_finish(start_care: StartCare) -> None:
 
 async def test_what_a_drain_interrupts_is_answered_at_the_next_start_into_the_same_message(start_care: StartCare) -> None:
     async with start_care(ScriptedEngine(step=asyncio.Event().wait)) as care:
-        care.service.connect(Platform())
+        before = Platform()
+        care.service.connect(before)
         turn, _ = await care.service.receive(QUESTION)
         while not care.engine.requests:
             await asyncio.sleep(0)
         await care.service.drain(0)
+        assert before.interrupted == [f"message of {turn.id}"]
         assert care.store.turn(turn.id).status is Status.ANSWERING
     async with start_care() as care:
         platform = Platform()

@@ -1,6 +1,7 @@
 """SIGTERM with answers in flight: what can finish does, the rest is answered at the next start."""
 
 import asyncio
+import contextlib
 import signal
 from pathlib import Path
 
@@ -21,6 +22,9 @@ async def _read(session: aiohttp.ClientSession, number: int, begun: asyncio.Sema
                 if not turn_id:
                     turn_id = data["id"]
                     begun.release()
+                if "error" in data:
+                    assert data["error"]["code"] == "not_ready"
+                    break
                 text += data["choices"][0]["delta"].get("content", "")
     except aiohttp.ClientError:
         pass
@@ -50,3 +54,20 @@ async def test_sigterm_with_eight_in_flight_loses_nothing(tmp_path: Path, pause:
         answers = {row["id"]: row["answer"] for row in server.rows("SELECT id, answer FROM turns")}
     assert answers.keys() == read.keys()
     assert all(answer.startswith("You asked: question") and answer.endswith("Bye.") for answer in answers.values())
+
+
+async def test_a_server_whose_engine_breaks_ends_so_that_it_is_started_again(tmp_path: Path) -> None:
+    with Server.scripted(tmp_path / "home", "--break-at", "3") as server:
+        async with aiohttp.ClientSession(server.url) as session:
+            await server.ready(session)
+            with contextlib.suppress(aiohttp.ClientError):
+                for number in range(3):
+                    async with session.post("/v1/chat/completions", json=completion(f"question {number}")) as response:
+                        await response.read()
+            assert await asyncio.to_thread(server.wait) == 1
+    assert "the script broke" in server.log()
+    with Server.scripted(tmp_path / "home") as server:
+        async with aiohttp.ClientSession(server.url) as session:
+            await server.ready(session)
+        await server.settled()
+        assert len(server.rows("SELECT id FROM turns WHERE status IN ('answered', 'delivered')")) == 3

@@ -31,6 +31,7 @@ class ScriptedEngine:
         self.answer = answer
         self.step = step
         self.requests: list[Request] = []
+        self.breaks_at: int | None = None  # the request under which the engine breaks for good
         self.state: Literal["loading", "ready", "failed", "closed"] = "loading"
         self._slots = slots
         self._queue = queue
@@ -49,7 +50,15 @@ class ScriptedEngine:
 
     def status(self) -> EngineStatus:
         running = min(len(self._open), self._slots)
-        return EngineStatus(self.state, self.state, running, len(self._open) - running, self._slots, self._queue, monotonic() % 1)
+        return EngineStatus(
+            self.state,
+            "the script broke" if self.state == "failed" else self.state,
+            running,
+            len(self._open) - running,
+            self._slots,
+            self._queue,
+            monotonic() % 1,
+        )
 
     async def check(self, request: Request) -> None:
         if self.state != "ready":
@@ -65,6 +74,9 @@ class ScriptedEngine:
         if len(self._open) >= self._slots + self._queue:
             raise Busy("the script is busy")
         self.requests.append(request)
+        if len(self.requests) == self.breaks_at:
+            self.state = "failed"
+            raise NotReady("the script broke")
         number = next(self._ids)
         generation = Generation(None, lambda: self._cancel(number))
         self._open[number] = asyncio.create_task(self._play(number, request, generation))

@@ -1,6 +1,6 @@
 """The real `care serve`, with what a test needs changed: a scripted engine, or a SIGKILL at a named point.
 
-`python -m tests.fakes.server [--scripted PAUSE] [--kill-at POINT:COUNT]`, settings in the environment as always.
+`python -m tests.fakes.server [--scripted PAUSE [--break-at REQUEST]] [--kill-at POINT:COUNT]`, settings in the environment as always.
 """
 
 import argparse
@@ -30,6 +30,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--scripted", type=float)
     parser.add_argument("--kill-at")
+    parser.add_argument("--break-at", type=int)
     arguments = parser.parse_args()
     if arguments.kill_at:
         point, _, count = arguments.kill_at.partition(":")
@@ -39,7 +40,9 @@ def main() -> None:
         serve.run(settings, serve.local_engine(settings))
     else:
         pause = arguments.scripted
-        serve.run(settings, ScriptedEngine(step=lambda: asyncio.sleep(pause), slots=settings.slots, queue=settings.queue))
+        engine = ScriptedEngine(step=lambda: asyncio.sleep(pause), slots=settings.slots, queue=settings.queue)
+        engine.breaks_at = arguments.break_at
+        serve.run(settings, engine)
 
 
 def die_at(point: str, count: int) -> None:

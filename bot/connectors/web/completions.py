@@ -16,6 +16,7 @@ from bot.service import Service
 from bot.text import clean_question
 from bot.turns import BASE, Prompt, Question, Status, Turn, new_id, now
 from model.engine import Engine, Sampling
+from model.errors import NotReady
 
 PLATFORM = "api"
 MODEL = "care"
@@ -126,6 +127,8 @@ class Completions:
                     await stream.send({**head, "choices": [_delta({"content": item})]})
         except ReaderLeft:
             pass  # nobody to tell
+        except NotReady as error:
+            await stream.send(error_body(503, str(error), "not_ready"))
         return stream.response
 
 

@@ -36,6 +36,7 @@ class EventStream:
 
     async def _write(self, text: str) -> None:
         try:
-            await asyncio.wait_for(self.response.write(text.encode()), _WRITE_SECONDS)
+            async with asyncio.timeout(_WRITE_SECONDS):
+                await self.response.write(text.encode())
         except (ConnectionError, TimeoutError) as error:
             raise ReaderLeft from error

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 
 from bot.connectors.base import Delivery, ReaderLeft
 from bot.turns import Turn
+from model.errors import NotReady
 
 # How long the end of a reply may take to get through to a reader who does not read.
 _END_SECONDS = 30.0
@@ -20,7 +21,7 @@ class Feed:
     """A Delivery with a reader in this process."""
 
     def __init__(self) -> None:
-        self._items: asyncio.Queue[str | Turn] = asyncio.Queue()
+        self._items: asyncio.Queue[str | Turn | NotReady] = asyncio.Queue()
         self._left = asyncio.Event()
         self._read = asyncio.Event()
 
@@ -40,14 +41,23 @@ class Feed:
             wait.cancel()
         return self._read.is_set()
 
+    def interrupt(self) -> None:
+        self._items.put_nowait(NotReady("the answer was interrupted; it is written when CARE has been started again"))
+
     async def __aiter__(self) -> AsyncIterator[str | Turn]:
-        """The reader's side: pieces, then the finished turn; an empty piece now and then while there is nothing to read."""
-        item: str | Turn = ""
+        """The reader's side: pieces, then the finished turn; an empty piece now and then while there is nothing to read.
+
+        Raises NotReady when the answer was interrupted.
+        """
+        item: str | Turn | NotReady = ""
         while not isinstance(item, Turn):
             try:
-                item = await asyncio.wait_for(self._items.get(), _SILENCE_SECONDS)
+                async with asyncio.timeout(_SILENCE_SECONDS):
+                    item = await self._items.get()
             except TimeoutError:
                 item = ""
+            if isinstance(item, NotReady):
+                raise item
             yield item
 
     def arrived(self) -> None:
@@ -77,6 +87,9 @@ class Letterbox:
 
     async def finish(self, turn: Turn) -> bool:
         return False
+
+    def interrupt(self) -> None:
+        return None
 
 
 class WebConnector:

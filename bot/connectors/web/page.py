@@ -16,6 +16,7 @@ from bot.domains import Domains
 from bot.service import Service
 from bot.turns import Question, Rating, Turn, new_id, now
 from model.engine import Engine
+from model.errors import NotReady
 
 PLATFORM = "web"
 USER_COOKIE = "care_user"
@@ -109,8 +110,8 @@ class Page:
                 await stream.send(self._turn(await self._service.wait(turn.id)), "done")
             else:
                 await self._follow(stream, feed)
-        except ReaderLeft:
-            pass  # nobody to tell
+        except (ReaderLeft, NotReady):
+            pass  # nobody to tell, or the page asks again until the answer is there
         return stream.response
 
     async def _follow(self, stream: EventStream, feed: Feed) -> None:
