@@ -19,7 +19,7 @@ from bot.metrics import Metrics
 from bot.store import StorageFull, StorageUnavailable, Store, UnknownTurn
 from bot.turns import BASE, Reply, Status, Turn, now
 from model.chat import Message
-from model.engine import Engine, Generation, Request, Sampling
+from model.engine import Engine, Finish, Generation, Request, Sampling
 from model.errors import Busy, ContextLengthExceeded, EngineError, NotReady
 
 log = logging.getLogger(__name__)
@@ -116,14 +116,26 @@ class Answering:
         reply_ref = await self._delivery.begin()
         await self._insist(Store.begin, self._turn.id, reply_ref)
         history = await self._insist(Store.history, self._turn)
-        live = self._engine.status().live
-        generation = await self._submit(request(self._domains, self._turn, history, self._sampling, live))
         if self._domains.is_emergency(self._turn.question.text):
             await self._show(f"{self._domains.emergency_notice}\n\n")
-        async for piece in generation:
-            await self._show(piece)
-        stopped = generation.finish is not None and generation.finish.reason == "cancelled"
+        asked = request(self._domains, self._turn, history, self._sampling, self._engine.status().live)
+        finish = await self._generate(asked)
+        stopped = finish is not None and finish.reason == "cancelled"
         return self._ended(Status.CANCELLED if stopped else Status.ANSWERED)
+
+    async def _generate(self, asked: Request) -> Finish | None:
+        """Shows what the engine writes. An engine that ran out of memory before it wrote anything is asked again."""
+        shown = len(self._pieces)
+        while True:
+            generation = await self._submit(asked)
+            try:
+                async for piece in generation:
+                    await self._show(piece)
+                return generation.finish
+            except Busy:
+                if len(self._pieces) > shown:
+                    raise
+                await asyncio.sleep(_BUSY_RETRY_SECONDS)
 
     async def _submit(self, asked: Request) -> Generation:
         """Waits for room: an acknowledged question is never refused."""

@@ -22,12 +22,15 @@ class Archive:
         self._thread = ThreadPoolExecutor(1, "care-store")
 
     async def run(self, method: Callable[Concatenate[Store, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """The method's result. Raises what it raises, or StorageUnavailable when it takes too long."""
-        work = asyncio.get_running_loop().run_in_executor(self._thread, lambda: method(self._store, *args, **kwargs))
+        """The method's result. Raises what it raises, or StorageUnavailable when it could not begin in time."""
+        job = self._thread.submit(lambda: method(self._store, *args, **kwargs))
+        work = asyncio.wrap_future(job)
         try:
             async with asyncio.timeout(_DEADLINE_SECONDS):  # wait_for would swallow a cancellation that comes with the result
                 return await asyncio.shield(work)
         except TimeoutError as error:
+            if not job.cancel():
+                return await work  # it has begun and may commit: SQLite's own deadline ends it
             raise StorageUnavailable(f"{self._store.path} did not answer within {_DEADLINE_SECONDS:.0f} s; check the disk") from error
 
     async def close(self) -> None:

@@ -3,6 +3,8 @@
 import fcntl
 import json
 import os
+import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -40,7 +42,7 @@ class HomeLock:
                 f"CARE_HOME={str(home)!r} can't be used ({error.strerror}); make it writable or name another folder"
             ) from error
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(self._file)
         except OSError as error:
             os.close(self._file)
             other = running(home)
@@ -56,6 +58,15 @@ class HomeLock:
     def release(self) -> None:
         os.ftruncate(self._file, 0)
         os.close(self._file)
+
+
+def _lock(file: int) -> None:
+    """Takes the lock; `running` of another process may hold it for a moment."""
+    for pause in (0.05, 0.1):
+        with suppress(OSError):
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        time.sleep(pause)
+    return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def running(home: Path) -> Running | None:

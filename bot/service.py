@@ -22,6 +22,7 @@ from model.errors import Busy, EngineError, NotReady
 log = logging.getLogger(__name__)
 
 _DRAIN_CANCEL_SECONDS = 5.0
+_PROBE_SECONDS = 1.0
 
 
 class Service:
@@ -38,6 +39,8 @@ class Service:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._receiving: set[asyncio.Task[tuple[Turn, bool]]] = set()
         self._admitting = 0
+        self._probe: asyncio.Future[None] | None = None
+        self._probed_at = 0.0
         self._ready = asyncio.Event()
         self._draining = False
         status = engine.status()
@@ -52,7 +55,7 @@ class Service:
 
         The answer goes to `delivery`, or to one that the platform's connector opens.
 
-        An event seen before gives its first turn and False, and is not answered again.
+        An event seen before gives its first turn and False, and is not answered again (unless its answer was given up).
         Raises NotYours, UnknownTurn, StorageFull or StorageUnavailable: then nothing was recorded.
         """
         if self._draining:
@@ -64,10 +67,11 @@ class Service:
 
     async def _record(self, question: Question, delivery: Delivery | None) -> tuple[Turn, bool]:
         domain = self._domains.label(question.text)
-        turn, fresh = await self._archive.run(Store.receive, question, new_id(), domain)
-        if fresh:
-            self._start(turn, delivery)
-        return turn, fresh
+        turn = await self._archive.run(Store.receive, question, new_id(), domain)
+        if turn.status.final or turn.id in self._tasks:
+            return turn, False
+        self._start(turn, delivery)
+        return turn, True
 
     async def admit(self, question: Question, delivery: Delivery | None = None) -> tuple[Turn, bool]:
         """`receive` for callers who can be told to come back.
@@ -82,6 +86,8 @@ class Service:
             return await self.receive(question, delivery)
         except EngineError as error:
             self._metrics.refused(type(error).__name__)
+            if self._domains.is_emergency(question.text):
+                error.args = (f"{self._domains.emergency_notice} ({error})",)
             raise
         finally:
             self._admitting -= 1
@@ -183,13 +189,16 @@ class Service:
         return await self._archive.run(Store.delete_conversation, platform, conversation_id, user_id)
 
     async def probe(self) -> None:
-        """Raises StoreError when nothing could be recorded now."""
-        await self._archive.run(Store.probe)
+        """Raises StoreError when nothing could be recorded now. Asks the disk at most once a second, whoever calls."""
+        if self._probe is None or (self._probe.done() and time.monotonic() - self._probed_at > _PROBE_SECONDS):
+            self._probed_at = time.monotonic()
+            self._probe = asyncio.ensure_future(self._archive.run(Store.probe))
+        await asyncio.shield(self._probe)
 
     async def drain(self, seconds: float) -> None:
         """Takes nothing new, lets what runs finish for so long, and leaves the rest for the next start."""
         self._draining = True
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + (seconds if self._ready.is_set() else 0)  # without a model nothing can finish
         while (running := {*self._receiving, *self._tasks.values()}) and (left := deadline - time.monotonic()) > 0:
             log.info("draining", extra={"running": len(running)})
             await asyncio.wait(running, timeout=left)

@@ -12,10 +12,12 @@ StoreError
 """
 
 import hashlib
+import logging
+import os
 import shutil
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sqlite_utils import Database
@@ -53,34 +55,47 @@ class NotYours(StoreError):
     """It belongs to somebody else."""
 
 
+log = logging.getLogger(__name__)
+
+_AFTER_DAMAGE = "Put a backup in its place, or move it away to start with an empty database"
 _BUSY_MILLISECONDS = 5000
 # How far back a prompt may look; trimming to the context window happens in the engine.
 _HISTORY_TURNS = 40
+# Turns that were asked again; one whose new answer failed or was stopped still counts.
+_REPLACED = "SELECT replaces FROM turns WHERE replaces IS NOT NULL AND status NOT IN ('failed', 'cancelled')"
 
 
 class Store:
     """One connection to `care.db`. Use it from one thread at a time."""
 
-    def __init__(self, path: Path) -> None:
-        """Opens or makes the database, migrated, with a backup beside it first. Raises StoreError."""
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        """Opens or makes the database, migrated, with a backup beside it first; `read_only` as it is. Raises StoreError."""
         self.path = path
-        with _translated(path):
-            _refuse_damage(path)
-            self._connection = sqlite3.connect(path, timeout=_BUSY_MILLISECONDS / 1000, check_same_thread=False)
-            self._connection.row_factory = sqlite3.Row
-            for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
-                self._connection.execute(f"PRAGMA {pragma}")
-            _migrate(self._connection, path)
+        if read_only:
+            with _translated(path):
+                self._connection = _connect_read_only(path)
+                self._connection.row_factory = sqlite3.Row
+            return
+        try:
+            with _translated(path):
+                _refuse_damage(path)
+                self._connection = sqlite3.connect(path, timeout=_BUSY_MILLISECONDS / 1000, check_same_thread=False)
+                self._connection.row_factory = sqlite3.Row
+                for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
+                    self._connection.execute(f"PRAGMA {pragma}")
+                _migrate(self._connection, path)
+        except DatabaseCorrupt as error:
+            raise DatabaseCorrupt(f"{error}; it was left as it is and {_keep_aside(path)}. {_AFTER_DAMAGE}") from error
 
     def close(self) -> None:
         self._connection.close()
 
-    def receive(self, question: Question, turn_id: str, domain: str) -> tuple[Turn, bool]:
-        """Records a question; with an event id seen before, gives the first turn and False. Raises NotYours, UnknownTurn."""
+    def receive(self, question: Question, turn_id: str, domain: str) -> Turn:
+        """Records a question; an event id seen before gives the first turn. Raises NotYours, UnknownTurn."""
         with self._write() as db:
             known = self._select("t.platform = ? AND t.event_id = ?", (question.platform, question.event_id), question.user_id)
             if known:
-                return _own(known[0], question.user_id), False
+                return _own(known[0], question.user_id)
             self._require_conversation(question)
             db.execute(
                 """
@@ -102,7 +117,7 @@ class Store:
                     time_to_text(question.asked_at),
                 ),
             )
-        return self.turn(turn_id), True
+        return self.turn(turn_id)
 
     def _require_conversation(self, question: Question) -> None:
         """A private conversation takes questions from its own person only, and replaces only what stands in it."""
@@ -178,9 +193,16 @@ class Store:
             gone = db.execute(
                 "DELETE FROM turns WHERE platform = ? AND conversation_id = ? AND user_id = ?", (platform, conversation_id, user_id)
             ).rowcount
-        with _translated(self.path):
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._empty_log()
         return gone
+
+    def _empty_log(self) -> None:
+        """Takes erased text out of the write-ahead log. Another reader may hold it: then the next checkpoint does it."""
+        busy = 1
+        with suppress(sqlite3.OperationalError):
+            busy = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        if busy:
+            log.warning("erased text stays in the write-ahead log until its other readers have gone", extra={"database": str(self.path)})
 
     def turn(self, turn_id: str) -> Turn:
         """One turn with its asker's rating. Raises UnknownTurn."""
@@ -200,7 +222,7 @@ class Store:
             t.id IN (
                 SELECT id FROM turns WHERE platform = ? AND conversation_id = ? AND status IN ('answered', 'delivered')
                     AND rowid < (SELECT rowid FROM turns WHERE id = ?)
-                    AND id IS NOT ? AND id NOT IN (SELECT replaces FROM turns WHERE replaces IS NOT NULL)
+                    AND id IS NOT ? AND id NOT IN ({_REPLACED})
                 ORDER BY rowid DESC LIMIT {_HISTORY_TURNS}
             )
             """,
@@ -210,9 +232,9 @@ class Store:
     def conversation(self, platform: str, conversation_id: str, user_id: str) -> Conversation:
         """A person's conversation with their ratings. Raises UnknownTurn."""
         turns = self._select(
-            """
+            f"""
             t.platform = ? AND t.conversation_id = ? AND t.user_id = ?
-            AND t.id NOT IN (SELECT replaces FROM turns WHERE replaces IS NOT NULL)
+            AND t.id NOT IN ({_REPLACED})
             """,
             (platform, conversation_id, user_id),
             user_id,
@@ -293,36 +315,43 @@ def _translated(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL:
             raise StorageFull(f"the disk under {path} is full; free some space and try again") from error
         raise StorageUnavailable(f"{path}: {error}; check the disk and its permissions") from error
     except sqlite3.DatabaseError as error:
-        if error.sqlite_errorcode in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-            raise _corrupt(path, str(error)) from error
+        if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            raise DatabaseCorrupt(f"{path} is damaged ({error})") from error
         raise
+
+
+def _connect_read_only(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
 
 
 def _refuse_damage(path: Path) -> None:
     """Looks at an existing file without writing to it."""
     if not path.exists():
         return
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    connection = _connect_read_only(path)
     try:
         found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     finally:
         connection.close()
     if found != "ok":
-        raise _corrupt(path, found)
+        raise DatabaseCorrupt(f"{path} is damaged ({found})")
 
 
-def _corrupt(path: Path, found: str) -> DatabaseCorrupt:
+def _keep_aside(path: Path) -> str:
+    """Copies a damaged database with its log, once; says what came of it."""
     aside = path.with_name(f"{path.name}.corrupt-{_digest(path)}")
-    if not aside.exists():
-        shutil.copy2(path, aside)
-    return DatabaseCorrupt(
-        f"{path} is damaged ({found}); it was left as it is and copied to {aside}. Put a backup in its place, "
-        "or move it away to start with an empty database"
-    )
+    try:
+        for file, copy in ((path.with_name(f"{path.name}-wal"), aside.with_name(f"{aside.name}-wal")), (path, aside)):
+            if file.exists() and not copy.exists():
+                shutil.copy2(file, f"{copy}.part")
+                os.replace(f"{copy}.part", copy)
+    except OSError as error:
+        return f"could not be copied aside ({error.strerror})"
+    return f"copied to {aside}"
 
 
 def _digest(path: Path) -> str:

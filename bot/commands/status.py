@@ -30,7 +30,7 @@ def _report(chosen: Settings) -> dict[str, object]:
         "ratings": {},
     }
     if chosen.database.exists():
-        store = Store(chosen.database)
+        store = Store(chosen.database, read_only=True)
         report["turns"] = {status.value: n for status, n in store.counts().items()}
         report["ratings"] = {str(verdict): n for verdict, n in store.verdicts().items()}
         store.close()

@@ -33,7 +33,7 @@ async def test_people_log_in_with_a_form_and_get_a_cookie(start_care: StartCare)
         assert (await care.client.get("/api/me")).status == 200
 
 
-@pytest.mark.parametrize("session", ["", "1.abc", "99999999999.abc", "x.y", "99999999999"])
+@pytest.mark.parametrize("session", ["", "1.abc", "99999999999.abc", "x.y", "99999999999", "9" * 5000, "99999999999.\u00e9"])
 async def test_a_forged_session_is_refused(start_care: StartCare, session: str) -> None:
     async with start_care(token=TOKEN) as care:
         assert (await care.client.get("/api/me", cookies={"care_session": session})).status == 401
@@ -47,6 +47,7 @@ async def test_a_forged_session_is_refused(start_care: StartCare, session: str) 
         {"X-Forwarded-For": "10.0.0.1"},
         {"Forwarded": "for=10.0.0.1"},
         {"X-Forwarded-Host": "localhost"},
+        {"X-Forwarded-Port": "443"},
     ],
 )
 async def test_without_a_token_only_this_machine_may_call(start_care: StartCare, headers: dict) -> None:

@@ -33,6 +33,9 @@ def test_a_question_gets_the_domain_whose_words_it_uses(text: str, domain: str) 
         "I smell a GAS LEAK in the kitchen",
         "I think I'm having a stroke",
         "the wound won’t stop bleeding",
+        "he isn't breathing",
+        "my chest hurts badly",
+        "there is a fire in my kitchen",
     ],
 )
 def test_what_looks_like_an_emergency_is_seen(text: str) -> None:
@@ -48,6 +51,7 @@ def test_what_looks_like_an_emergency_is_seen(text: str) -> None:
         "I passed the identity check, what now?",
         "What are the symptoms of a cold?",
         "My card was stolen",
+        "How do I end my life insurance?",
     ],
 )
 def test_everyday_questions_are_no_emergency(text: str) -> None:

@@ -5,6 +5,8 @@ import json
 
 import pytest
 
+from bot.archive import Archive
+from bot.store import Store
 from tests.bot.conftest import Care, StartCare
 from tests.fakes.engine import ScriptedEngine
 
@@ -173,3 +175,24 @@ async def test_the_page_and_its_files_are_served_with_a_strict_policy(care: Care
     assert (await care.client.get("/static/style.css")).status == 200
     assert (await care.client.get("/static/../page.py")).status == 404
     assert (await (await care.client.get("/nothing")).json())["error"]["code"] == "not_found"
+
+
+async def test_a_page_that_left_before_its_receipt_finds_the_answer_when_it_asks_again(care: Care, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate, real = asyncio.Event(), Archive.run
+
+    async def slow(archive: Archive, method, *args, **kwargs):
+        if method is Store.receive:
+            await gate.wait()
+        return await real(archive, method, *args, **kwargs)
+
+    monkeypatch.setattr(Archive, "run", slow)
+    asking = asyncio.create_task(ask(care))
+    while not care.service._receiving:
+        await asyncio.sleep(0)
+    asking.cancel()
+    await asyncio.wait([asking])
+    await asyncio.sleep(0.05)  # the server notices that the connection has gone
+    gate.set()
+    again = await ask(care)
+    assert again[-1][1]["answer"] == "You asked: Why is my bill so high? Bye."
+    assert len(care.engine.requests) == 1

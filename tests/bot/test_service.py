@@ -2,16 +2,19 @@
 
 import asyncio
 import logging
+import threading
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
 from bot.connectors.base import ReaderLeft
-from bot.store import StorageFull, Store
+from bot.store import StorageFull, StorageUnavailable, Store
 from bot.turns import Question, Status, Turn, now
-from model.errors import NotReady
+from model.engine import Request
+from model.errors import Busy, NotReady
 from tests.bot.conftest import Care, StartCare
-from tests.fakes.engine import ScriptedEngine
+from tests.fakes.engine import ScriptedEngine, echo
 
 QUESTION = Question("slack", "event 1", "C1:1.0", "U1", "Why is my router slow?", now())
 
@@ -100,6 +103,59 @@ async def test_a_reader_who_leaves_cancels_the_turn(care: Care) -> None:
     ended = await care.service.wait(turn.id)
     assert (ended.status, ended.reply.text) == (Status.CANCELLED, "You asked: Why ")
     assert care.engine.status().running == 0
+
+
+async def test_a_question_sent_again_takes_up_an_answer_that_was_given_up(care: Care) -> None:
+    """As after a stall of the disk: recorded, and nobody at work on it."""
+    care.service.connect(Platform())
+    lost = care.store.receive(QUESTION, "lost", "telecom")
+    turn, fresh = await care.service.receive(QUESTION)
+    assert (turn.id, fresh) == (lost.id, True)
+    assert (await care.service.wait(lost.id)).status is Status.DELIVERED
+
+
+async def test_an_engine_out_of_memory_is_asked_again(start_care: StartCare, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.answering._BUSY_RETRY_SECONDS", 0.0)
+    left = [2]
+
+    def short_of_memory(request: Request) -> Sequence[str]:
+        left[0] -= 1
+        if left[0] >= 0:
+            raise Busy("out of memory")
+        return echo(request)
+
+    async with start_care(ScriptedEngine(short_of_memory)) as care:
+        care.service.connect(Platform())
+        turn, _ = await care.service.receive(QUESTION)
+        assert (await care.service.wait(turn.id)).reply.text == "You asked: Why is my router slow? Bye."
+
+
+async def test_a_store_that_does_not_begin_in_time_records_nothing(care: Care, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.archive._DEADLINE_SECONDS", 0.01)
+    care.service.connect(Platform())
+    stalled = threading.Event()
+    stalling = asyncio.create_task(care.service._archive.run(lambda store: stalled.wait(5)))
+    await asyncio.sleep(0)
+    with pytest.raises(StorageUnavailable):
+        await care.service.receive(QUESTION)
+    stalled.set()
+    assert await stalling
+    assert care.store.counts() == {}
+
+
+async def test_without_a_model_a_drain_does_not_wait(start_care: StartCare) -> None:
+    async with start_care(ready=False) as care:
+        care.service.connect(Platform())
+        turn, _ = await care.service.receive(QUESTION)
+        await asyncio.wait_for(care.service.drain(600), 5)
+        assert care.store.turn(turn.id).status is Status.RECEIVED
+
+
+async def test_an_emergency_is_answered_with_numbers_even_when_nothing_else_can_be(start_care: StartCare) -> None:
+    async with start_care(ready=False) as care:
+        refused = await care.ask("My father can't breathe")
+        assert refused["status"] == 503
+        assert "call your local emergency number" in refused["error"]["message"].lower()
 
 
 async def test_a_drain_lets_answers_finish(start_care: StartCare) -> None:
@@ -206,5 +262,6 @@ async def test_readiness_names_what_is_missing(start_care: StartCare, monkeypatc
             raise StorageFull("the disk is full")
 
         monkeypatch.setattr(Store, "probe", full)
+        monkeypatch.setattr("bot.service._PROBE_SECONDS", 0)
         answer = await care.client.get("/readyz")
         assert (answer.status, (await answer.json())["faults"]) == (503, ["the disk is full"])

@@ -26,7 +26,7 @@ def store(tmp_path: Path):
 
 
 def receive(store: Store, turn_id: str = "t1", **changes: object) -> Turn:
-    return store.receive(replace(QUESTION, event_id=f"event of {turn_id}", **changes), turn_id, "other")[0]
+    return store.receive(replace(QUESTION, event_id=f"event of {turn_id}", **changes), turn_id, "other")
 
 
 def answer(store: Store, turn_id: str) -> None:
@@ -37,16 +37,14 @@ def answer(store: Store, turn_id: str) -> None:
 def test_a_question_comes_back_as_it_was_asked(store: Store) -> None:
     prompt = Prompt((Message("user", "Warum? 🙂"),), Sampling(0.5, 0.8, 7, 42, ("\n", "stop")), "base")
     question = replace(QUESTION, prompt=prompt, private=False)
-    turn, fresh = store.receive(question, "t1", "banking")
-    assert fresh
+    turn = store.receive(question, "t1", "banking")
     assert turn == Turn("t1", question, "banking", Status.RECEIVED)
 
 
 def test_a_duplicate_event_is_recorded_once(store: Store) -> None:
-    first, _ = store.receive(QUESTION, "t1", "other")
-    again, fresh = store.receive(QUESTION, "t2", "other")
-    assert not fresh
-    assert again == first
+    first = store.receive(QUESTION, "t1", "other")
+    assert store.receive(QUESTION, "t2", "other") == first
+    assert store.counts() == {Status.RECEIVED: 1}
 
 
 def test_a_turn_ends_once(store: Store) -> None:
@@ -98,6 +96,25 @@ def test_a_question_asked_again_takes_the_place_of_the_first(store: Store) -> No
     again = receive(store, "t2", replaces="t1")
     assert store.history(again) == []
     assert [turn.id for turn in store.conversation("web", "c1", "ada").turns] == ["t2"]
+
+
+def test_a_second_try_that_failed_does_not_hide_the_first_answer(store: Store) -> None:
+    receive(store, "t1")
+    answer(store, "t1")
+    receive(store, "t2", replaces="t1")
+    store.finish("t2", replace(REPLY, status=Status.FAILED))
+    assert [turn.id for turn in store.conversation("web", "c1", "ada").turns] == ["t1", "t2"]
+    assert [turn.id for turn in store.history(receive(store, "t3"))] == ["t1"]
+
+
+def test_deleting_works_while_somebody_else_reads(store: Store, tmp_path: Path) -> None:
+    receive(store)
+    reader = sqlite3.connect(tmp_path / "care.db")
+    reader.execute("BEGIN")
+    reader.execute("SELECT * FROM turns").fetchall()
+    store._connection.execute("PRAGMA busy_timeout = 1")
+    assert store.delete_conversation("web", "c1", "ada") == 1
+    reader.close()
 
 
 def test_only_a_turn_of_the_same_conversation_can_be_replaced(store: Store) -> None:

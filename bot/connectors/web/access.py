@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import hmac
+import re
 import time
 from collections.abc import Awaitable, Callable
 from ipaddress import ip_address
@@ -19,7 +20,7 @@ _WRONG_TOKEN_PAUSE = 0.5
 # Open to everybody: the probes, and what the login form needs.
 _OPEN = ("/livez", "/readyz", "/login", "/static/")
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-_FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto")
+_FORWARDED = ("forwarded", "x-forwarded-")
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -68,7 +69,7 @@ class Access:
             raise Refused(401, "CARE_TOKEN is set: send it as `Authorization: Bearer …`, or log in at /login", "unauthorized")
 
     def _require_local(self, request: web.Request) -> None:
-        forwarded = next((name for name in _FORWARDED if name in request.headers), None)
+        forwarded = next((name for name in request.headers if name.lower().startswith(_FORWARDED)), None)
         if forwarded is not None:
             raise Refused(403, f"the request came through a proxy ({forwarded}); set CARE_TOKEN to allow that", "forbidden")
         if not (self._bound_to_loopback and _is_local_peer(request.remote) and is_loopback(_host_name(request.host))):
@@ -79,13 +80,14 @@ class Access:
         return scheme.lower() == "bearer" and self._fits(given.strip())
 
     def _fits(self, given: str) -> bool:
-        return self._token is not None and hmac.compare_digest(given.encode(), self._token.encode())
+        return self._token is not None and hmac.compare_digest(given.encode(errors="replace"), self._token.encode())
 
     def _session_fits(self, request: web.Request) -> bool:
         expires, _, _ = request.cookies.get(SESSION_COOKIE, "").partition(".")
-        if not (expires.isascii() and expires.isdigit()) or int(expires) < time.time():
+        if not re.fullmatch(r"[0-9]{1,12}", expires) or int(expires) < time.time():
             return False
-        return hmac.compare_digest(request.cookies[SESSION_COOKIE].encode(), self._session(expires).encode())
+        given = request.cookies[SESSION_COOKIE].encode(errors="replace")
+        return hmac.compare_digest(given, self._session(expires).encode())
 
     def _session(self, expires: str) -> str:
         """A session that outlives a restart without being kept: its end, signed with the token."""
@@ -94,7 +96,10 @@ class Access:
 
     async def login(self, request: web.Request) -> web.StreamResponse:
         """POST /login: exchanges the token for a session cookie."""
-        form = await request.post()
+        try:
+            form = await request.post()
+        except (ValueError, LookupError) as error:
+            raise Refused(400, f"the login form can't be read: {error}", "bad_request") from error
         if not self._fits(str(form.get("token", ""))):
             await asyncio.sleep(_WRONG_TOKEN_PAUSE)
             raise web.HTTPSeeOther("/login?wrong=1")

@@ -65,6 +65,7 @@ class Completions:
         self._require_model(body.model)
         question = self._question(body)
         with Feed() as feed:
+            feed.acknowledged = True  # nobody can ask for this very completion again
             turn, _ = await self._service.admit(question, feed)
             try:
                 answer = self._stream(request, body, turn, feed) if body.stream else self._whole(body, turn, feed)
@@ -95,6 +96,7 @@ class Completions:
             temperature=defaults.temperature if body.temperature is None else body.temperature,
             top_p=defaults.top_p if body.top_p is None else body.top_p,
             max_tokens=body.max_completion_tokens or body.max_tokens or defaults.max_tokens,
+            repetition_penalty=defaults.repetition_penalty if body.repetition_penalty is None else body.repetition_penalty,
             seed=body.seed,
             stop=(body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ()),
         )
@@ -113,10 +115,17 @@ class Completions:
 
     async def _stream(self, request: web.Request, body: ChatBody, turn: Turn, feed: Feed) -> web.StreamResponse:
         stream = EventStream(request)
-        head = _head(body, turn, "chat.completion.chunk")
         try:
             await stream.open()
-            await stream.send({**head, "choices": [_delta({"role": "assistant", "content": ""})]})
+            await self._send(stream, body, turn, feed)
+        except ReaderLeft:
+            pass  # nobody to tell
+        return stream.response
+
+    async def _send(self, stream: EventStream, body: ChatBody, turn: Turn, feed: Feed) -> None:
+        head = _head(body, turn, "chat.completion.chunk")
+        await stream.send({**head, "choices": [_delta({"role": "assistant", "content": ""})]})
+        try:
             async for item in feed:
                 if isinstance(item, Turn):
                     await _end_stream(stream, head, body, item)
@@ -125,11 +134,8 @@ class Completions:
                     await stream.keep_alive()
                 else:
                     await stream.send({**head, "choices": [_delta({"content": item})]})
-        except ReaderLeft:
-            pass  # nobody to tell
         except NotReady as error:
             await stream.send(error_body(503, str(error), "not_ready"))
-        return stream.response
 
 
 async def _end_stream(stream: EventStream, head: dict[str, object], body: ChatBody, turn: Turn) -> None:

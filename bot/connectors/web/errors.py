@@ -63,7 +63,8 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
     except (BadRequest, Refused) as error:
         return error_response(error.status, str(error), error.code, error.param)
     except (StoreError, EngineError, BadText) as error:
-        return error_response(describe(error)[0], str(error), describe(error)[1])
+        status, code = describe(error)
+        return error_response(status, str(error), code)
     except web.HTTPRequestEntityTooLarge as error:
         return error_response(413, f"the body is larger than 1 MiB; send less ({error.reason})", "too_large")
     except web.HTTPError as error:

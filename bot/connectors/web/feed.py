@@ -21,6 +21,7 @@ class Feed:
     """A Delivery with a reader in this process."""
 
     def __init__(self) -> None:
+        self.acknowledged = False  # before its receipt, a question belongs to somebody who will ask for it again
         self._items: asyncio.Queue[str | Turn | NotReady] = asyncio.Queue()
         self._left = asyncio.Event()
         self._read = asyncio.Event()
@@ -72,7 +73,7 @@ class Feed:
         self._left.set()
 
     def _require_reader(self) -> None:
-        if self._left.is_set():
+        if self._left.is_set() and self.acknowledged:
             raise ReaderLeft
 
 

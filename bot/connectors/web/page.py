@@ -2,6 +2,7 @@
 
 import re
 import time
+from functools import lru_cache
 from pathlib import Path
 
 from aiohttp import web
@@ -33,7 +34,7 @@ class Page:
         self._service = service
         self._engine = engine
         self._domains = domains
-        self._markdown = Markdown()
+        self._html = lru_cache(maxsize=4096)(Markdown().html)  # pages ask for whole conversations again and again
 
     def routes(self) -> list[web.AbstractRouteDef]:
         return [
@@ -97,7 +98,7 @@ class Page:
             try:
                 return await self._stream(request, turn, feed if fresh else None)
             finally:
-                if fresh:
+                if fresh and feed.acknowledged:
                     self._service.cancel(turn.id)  # no longer read; without effect once it is stored
 
     async def _stream(self, request: web.Request, turn: Turn, feed: Feed | None) -> web.StreamResponse:
@@ -109,6 +110,7 @@ class Page:
             if feed is None:
                 await stream.send(self._turn(await self._service.wait(turn.id)), "done")
             else:
+                feed.acknowledged = True
                 await self._follow(stream, feed)
         except (ReaderLeft, NotReady):
             pass  # nobody to tell, or the page asks again until the answer is there
@@ -126,7 +128,7 @@ class Page:
                 text += item
                 await stream.send({"text": item}, "piece")
                 if time.monotonic() - rendered_at >= _RENDER_SECONDS:
-                    await stream.send({"html": self._markdown.html(text)}, "html")
+                    await stream.send({"html": self._html(text)}, "html")
                     rendered_at = time.monotonic()
 
     async def stop(self, request: web.Request) -> web.Response:
@@ -149,7 +151,7 @@ class Page:
             "id": turn.id,
             "question": turn.question.text,
             "answer": answer,
-            "html": self._markdown.html(answer),
+            "html": self._html(answer),
             "status": turn.status.value,
             "asked_at": turn.question.asked_at.isoformat(),
             "answered_at": turn.reply.answered_at.isoformat() if turn.reply is not None else None,
