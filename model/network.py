@@ -101,8 +101,7 @@ def _memory() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        # The CPU's allocator has no exception of its own.
-        if not isinstance(error, torch.OutOfMemoryError) and "DefaultCPUAllocator" not in str(error):
+        if not weights.out_of_memory(error):
             raise
         torch.cuda.empty_cache()
         raise OutOfMemory(str(error)) from error

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, RepositoryNotFoundError
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils.quantization_config import GgufConfig
 
@@ -55,21 +56,18 @@ def find(model: str, models: Path) -> Base:
     """
     if model == "embedded":
         return _embedded(models)
-    folder = _local(model)
-    if (folder / "config.json").is_file():
-        return Base(folder.resolve().name, folder)
-    if folder.exists() or model.startswith((".", "/", "~")):
+    try:
+        folder = Path(model).expanduser()
+        if (folder / "config.json").is_file():
+            return Base(folder.resolve().name, folder)
+        is_path = folder.exists() or model.startswith((".", "/", "~"))
+    except (OSError, RuntimeError) as error:  # no permission, too long a name, the home of somebody unknown
+        raise ModelNotFound(f"CARE_MODEL={model!r} can't be looked at ({error}); name a folder that CARE may read") from error
+    if is_path:
         raise ModelNotFound(
             f"CARE_MODEL={model!r} holds no model (no config.json); name a folder with safetensors weights, a hub id, or 'embedded'"
         )
     return _from_hub(model, models)
-
-
-def _local(model: str) -> Path:
-    try:
-        return Path(model).expanduser()
-    except RuntimeError as error:
-        raise ModelNotFound(f"CARE_MODEL={model!r} names the home of somebody unknown; write the whole path") from error
 
 
 def load(base: Base, device: Device, *, quantize: bool = True) -> Loaded:
@@ -86,9 +84,9 @@ def load(base: Base, device: Device, *, quantize: bool = True) -> Loaded:
             local_files_only=True,
             output_loading_info=True,
         )
-    except torch.OutOfMemoryError as error:
-        raise DeviceUnusable(f"{base.name} does not fit into the memory of the {device.name} device: {error}") from error
     except Exception as error:  # the libraries below raise whatever they like for a damaged file, plain Exception included
+        if out_of_memory(error):
+            raise DeviceUnusable(f"{base.name} does not fit into the memory of the {device.name} device: {error}") from error
         raise ModelDamaged(f"the model in {base.folder} can't be read: {error}; restore or download it again") from error
     if found["missing_keys"]:
         raise ModelDamaged(
@@ -97,6 +95,11 @@ def load(base: Base, device: Device, *, quantize: bool = True) -> Loaded:
     if not tokenizer.chat_template:
         raise ModelDamaged(f"the model in {base.folder} has no chat template; CARE needs an instruction-tuned model")
     return Loaded(base.name, network.eval(), tokenizer, _window(network))
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether memory ran out; the CPU's allocator has no exception of its own."""
+    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
 
 
 def _nf4(dtype: torch.dtype) -> BitsAndBytesConfig:
@@ -126,6 +129,7 @@ def _from_hub(model: str, models: Path) -> Base:
     except (HFValidationError, RepositoryNotFoundError) as error:
         raise ModelNotFound(f"CARE_MODEL={model!r} is neither a folder nor a model on the hub; name one of these, or 'embedded'") from error
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        _require_space(error, models)
         raise ModelNotFound(
             f"CARE_MODEL={model!r} could not be fetched from the hub ({error}); check the network, or download it to a folder and name that"
         ) from error
@@ -171,8 +175,17 @@ def _convert(gguf: Path, target: Path) -> None:
         AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(scratch)
         _write_manifest(scratch)
         os.replace(scratch, target)
+    except (OSError, SafetensorError) as error:
+        _require_space(error, models=target.parent)
+        raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _require_space(error: Exception, models: Path) -> None:
+    """Says so when it was the disk under `models` that failed."""
+    if any(sign in str(error) for sign in ("No space left", "Read-only file system", "os error 28", "Errno 28", "os error 30")):
+        raise DeviceUnusable(f"the model can't be kept in {models}: {error}; free some space or set another CARE_HOME") from error
 
 
 def _write_manifest(folder: Path) -> None:

@@ -48,6 +48,8 @@ class _Chat:
         self._headers = {"Authorization": f"Bearer {chosen.token}"} if chosen.token else {}
         self._conversation = uuid4().hex
         self._last_turn: str | None = None
+        self._reason: str | None = None
+        self._correction: str | None = None
 
     def run(self) -> None:
         me = asyncio.run(self._get("/api/me"))
@@ -68,17 +70,19 @@ class _Chat:
         verb, _, rest = line.partition(" ")
         match verb:
             case "/up":
-                self._rate(1, None, None)
+                self._rate(1)
             case "/down":
-                self._rate(-1, rest.strip() or None, None)
+                self._reason = rest.strip() or self._reason
+                self._rate(-1, self._reason, self._correction)
             case "/correct" if rest.strip():
-                self._rate(-1, None, rest.strip())
+                self._correction = rest.strip()
+                self._rate(-1, self._reason, self._correction)
             case "/new":
                 self._conversation, self._last_turn = uuid4().hex, None
             case _:
                 click.secho(_HELP, err=True, dim=True)
 
-    def _rate(self, verdict: int, reason: str | None, correction: str | None) -> None:
+    def _rate(self, verdict: int, reason: str | None = None, correction: str | None = None) -> None:
         if self._last_turn is None:
             click.secho("There is no answer to rate yet.", err=True)
             return
@@ -104,7 +108,7 @@ class _Chat:
 
     def _show(self, event: str, data: dict[str, str]) -> None:
         if event == "turn":
-            self._last_turn = data["id"]
+            self._last_turn, self._reason, self._correction = data["id"], None, None
         elif event == "piece":
             click.echo(data["text"], nl=False)
         elif event == "done":

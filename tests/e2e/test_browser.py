@@ -64,6 +64,7 @@ async def test_ask_see_tokens_arrive_rate_and_find_it_all_after_a_reload(tmp_pat
             assert rating["reason"]
             await page.get_by_test_id("thumb-down").click()
             await expect(page.get_by_test_id("thumb-down")).to_have_attribute("aria-pressed", "false")
+            await expect(page.get_by_text("Rating withdrawn.")).to_be_visible()
             assert server.rows("SELECT verdict FROM ratings")[0]["verdict"] == 0
 
 
@@ -97,6 +98,7 @@ async def test_everything_works_with_the_keyboard_alone(tmp_path: Path, open_pag
                     break
             await page.keyboard.press("Enter")
             await expect(page.get_by_test_id("thumb-up")).to_have_attribute("aria-pressed", "true")
+            await expect(page.get_by_text("Thanks, saved.")).to_be_visible()
             assert server.rows("SELECT verdict FROM ratings")[0]["verdict"] == 1
 
 

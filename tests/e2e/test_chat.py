@@ -15,18 +15,20 @@ def chat(home: Path, *lines: str, **settings: str) -> subprocess.CompletedProces
 
 def test_a_terminal_asks_rates_and_corrects(tmp_path: Path) -> None:
     with Server.scripted(tmp_path / "home") as server:
-        run = chat(server.home, "Why is it slow?", "/down too vague", "And now?", "/up", "/new", "Fresh start?", "/correct Say yes.")
+        run = chat(
+            server.home, "Why is it slow?", "/down too vague", "And now?", "/up", "/new", "Fresh start?", "/down wrong", "/correct Say yes."
+        )
         assert run.returncode == 0
         assert run.stdout.splitlines() == ["You asked: Why is it slow? Bye.", "You asked: And now? Bye.", "You asked: Fresh start? Bye."]
         assert "CARE is a machine" in run.stderr
-        assert run.stderr.count("Thanks, saved.") == 3
+        assert run.stderr.count("Thanks, saved.") == 4
         rows = server.rows(
             "SELECT verdict, reason, correction, conversation_id FROM turns JOIN ratings ON turn_id = id ORDER BY turns.rowid"
         )
     assert [(row["verdict"], row["reason"], row["correction"]) for row in rows] == [
         (-1, "too vague", None),
         (1, None, None),
-        (-1, None, "Say yes."),
+        (-1, "wrong", "Say yes."),
     ]
     assert rows[0]["conversation_id"] == rows[1]["conversation_id"] != rows[2]["conversation_id"]
 

@@ -110,6 +110,7 @@ async def _check_after_restart(server: Server, seen: Seen, expected) -> None:
             assert row["answer"] == expected(row["question"])
     once = server.rows("SELECT event_id FROM turns WHERE platform = 'web'")
     assert sorted(row["event_id"] for row in once) == sorted(seen.questions)
+    assert not server.rows("SELECT question FROM turns WHERE platform = 'api' GROUP BY question HAVING count(*) > 1")
     kept = {row["turn_id"]: row for row in server.rows("SELECT * FROM ratings")}
     assert seen.ratings.keys() <= kept.keys(), "an acknowledged rating is gone"
     assert all(kept[turn_id]["correction"] == f"better for {turn_id}" for turn_id in seen.ratings)

@@ -23,7 +23,7 @@ export class Rating {
 
   show({ id, rating }) {
     this.turnId = id;
-    this.#saved = rating?.verdict ? rating : NONE; // a withdrawn one keeps its words on the server
+    this.#saved = rating?.verdict ? rating : NONE; // of a withdrawn rating only the row is left
     this.#fillForm();
     this.#showThumbs(this.#saved.verdict);
     this.#showFeedback();
