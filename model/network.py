@@ -3,6 +3,7 @@
 This module, `slots` and `weights` are the only ones that import transformers, peft or bitsandbytes.
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,8 @@ def open_network(model: str, models: Path, *, device: DeviceChoice, slots: int, 
     """Finds, loads and warms up the model that CARE_MODEL names. Raises ModelNotFound, ModelDamaged or DeviceUnusable."""
     found = find_device(device)
     disable_progress_bar()  # a server's log is no terminal
+    # Nothing is compiled (Pascal has no Triton), and bitsandbytes would import the compiler, which takes 1.5 s.
+    os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
     return Network(weights.load(weights.find(model, models), found), slots=slots, context=context)
 
 

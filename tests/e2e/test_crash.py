@@ -88,7 +88,7 @@ async def _call_the_api(server: Server, seen: Seen) -> None:
     async with aiohttp.ClientSession(server.url) as session:
         try:
             for number in range(_QUESTIONS):
-                text = f"the program wants to know {number}"
+                text = f"the program wants to know {number} {uuid4().hex}"
                 async with session.post("/v1/chat/completions", json=completion(text, stream=True, max_tokens=40)) as response:
                     async for _, data in events(response):
                         seen.turns[data["id"]] = text
