@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -109,6 +110,16 @@ async def _pause(seconds: float) -> None:
     """Polling another process is the one thing that needs a real wait."""
 
     await asyncio.sleep(seconds)
+
+
+@asynccontextmanager
+async def running(server: Server) -> AsyncIterator[Server]:
+    """A started server, for tests that start several at once."""
+    await asyncio.to_thread(server.__enter__)
+    try:
+        yield server
+    finally:
+        await asyncio.to_thread(server.stop)
 
 
 async def events(response: aiohttp.ClientResponse) -> AsyncIterator[tuple[str, dict]]:
