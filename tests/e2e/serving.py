@@ -40,7 +40,7 @@ class Server:
     @classmethod
     def mortal(cls, home: Path, *options: str) -> "Server":
         """A server with the real engine that `options` may tell to die."""
-        return cls(home, command=(sys.executable, "-m", "tests.fakes.server", *options), settings={"CARE_MAX_TOKENS": "24"})
+        return cls(home, command=(sys.executable, "-m", "tests.fakes.server", *options), settings={"CARE_MAX_TOKENS": "12"})
 
     def __enter__(self) -> "Server":
         environment = {name: value for name, value in os.environ.items() if not name.startswith("CARE_")}

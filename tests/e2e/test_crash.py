@@ -51,7 +51,7 @@ async def test_the_real_model_answers_after_a_crash_at_each_point(tmp_path: Path
         with Server.mortal(embedded_home, "--kill-at", f"{point}:2") as server:
             await _people_ask_until_it_dies(server, seen, askers=2)
             assert server.wait() == -9, f"{point} was never reached"
-    with Server(embedded_home, settings={"CARE_MAX_TOKENS": "24"}) as server:
+    with Server(embedded_home, settings={"CARE_MAX_TOKENS": "12"}) as server:
         await _check_after_restart(server, seen, expected=None)
 
 
