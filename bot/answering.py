@@ -16,9 +16,9 @@ from bot.archive import Archive
 from bot.connectors.base import Delivery, ReaderLeft
 from bot.domains import Domains
 from bot.metrics import Metrics
+from bot.prompts import chat
 from bot.store import StorageFull, StorageUnavailable, Store, UnknownTurn
 from bot.turns import BASE, Reply, Status, Turn, now
-from model.chat import Message
 from model.engine import Engine, Finish, Generation, Request, Sampling
 from model.errors import Busy, ContextLengthExceeded, EngineError, NotReady
 
@@ -31,27 +31,9 @@ _BUSY_RETRY_SECONDS = 0.5
 _SAVE_PAUSES = (0.5, 2.0, 5.0)
 
 
-def chat(domains: Domains, turn: Turn, history: list[Turn]) -> tuple[Message, ...]:
-    """The messages that a turn asks the model: the caller's own context, or the conversation so far.
-
-    The fixed system prompt leads, unless a caller of the API brought one.
-    """
-    system = Message("system", domains.system_prompt)
-    if turn.question.prompt is not None:
-        messages = turn.question.prompt.messages
-        return messages if messages[0].role == "system" else (system, *messages)
-    before = [
-        message
-        for past in history
-        if past.reply is not None
-        for message in (Message("user", past.question.text), Message("assistant", past.reply.text))
-    ]
-    return (system, *before, Message("user", turn.question.text))
-
-
 def request(domains: Domains, turn: Turn, history: list[Turn], default: Sampling, live: str | None) -> Request:
     """What a turn asks the engine, with the `live` LoRA unless the caller of the API named another."""
-    messages, prompt = chat(domains, turn, history), turn.question.prompt
+    messages, prompt = chat(domains.system_prompt, turn, history), turn.question.prompt
     if prompt is None:
         return Request(messages, default, live)
     if prompt.model is None:

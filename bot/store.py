@@ -11,20 +11,16 @@ StoreError
 └── NotYours           it belongs to somebody else
 """
 
-import hashlib
 import logging
-import os
-import shutil
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import groupby
 from pathlib import Path
 
-from sqlite_utils import Database
-
-from bot.migrations import migrations
+from bot import database
 from bot.rows import TURN_COLUMNS, prompt_to_json, time_to_text, to_head, to_turn
-from bot.turns import Conversation, ConversationHead, Question, Rating, Reply, Status, Turn, now
+from bot.turns import Conversation, ConversationHead, Question, RatedTurn, Rating, Reply, Status, Turn
 
 
 class StoreError(Exception):
@@ -73,19 +69,21 @@ class Store:
         self.path = path
         if read_only:
             with _translated(path):
-                self._connection = _connect_read_only(path)
+                self._connection = database.connect_read_only(path)
                 self._connection.row_factory = sqlite3.Row
             return
         try:
             with _translated(path):
-                _refuse_damage(path)
+                if damage := database.find_damage(path):
+                    raise DatabaseCorrupt(f"{path} is damaged ({damage})")
                 self._connection = sqlite3.connect(path, timeout=_BUSY_MILLISECONDS / 1000, check_same_thread=False)
                 self._connection.row_factory = sqlite3.Row
                 for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
                     self._connection.execute(f"PRAGMA {pragma}")
-                _migrate(self._connection, path)
+                if unknown := database.migrate(self._connection, path):
+                    raise DatabaseTooNew(f"{path} was written by a newer CARE (it has {sorted(unknown)}); update CARE")
         except DatabaseCorrupt as error:
-            raise DatabaseCorrupt(f"{error}; it was left as it is and {_keep_aside(path)}. {_AFTER_DAMAGE}") from error
+            raise DatabaseCorrupt(f"{error}; it was left as it is and {database.keep_aside(path)}. {_AFTER_DAMAGE}") from error
 
     def close(self) -> None:
         self._connection.close()
@@ -271,6 +269,23 @@ class Store:
             rows = self._connection.execute("SELECT verdict, count(*) AS n FROM ratings GROUP BY verdict").fetchall()
         return {row["verdict"]: row["n"] for row in rows}
 
+    def rated(self) -> tuple[list[RatedTurn], list[str]]:
+        """Every turn with a rating, all of its ratings and what came before it; and the ids of turns whose rows make no sense."""
+        with _translated(self.path):
+            rows = self._connection.execute(
+                f"SELECT {TURN_COLUMNS} FROM ratings r JOIN turns t ON t.id = r.turn_id ORDER BY t.rowid, r.rated_at, r.user_id"
+            ).fetchall()
+        by_turn = {turn_id: list(group) for turn_id, group in groupby(rows, key=lambda row: str(row["id"]))}
+        rated, corrupt = [], []
+        for turn_id, group in by_turn.items():
+            try:
+                turns = [to_turn(row) for row in group]
+                ratings = tuple(turn.rating for turn in turns if turn.rating is not None)
+                rated.append(RatedTurn(turns[0], ratings, tuple(self.history(turns[0]))))
+            except (ValueError, KeyError, TypeError):  # whatever a row can't be read as: damaged by hand, or by a disk
+                corrupt.append(turn_id)
+        return rated, corrupt
+
     def probe(self) -> None:
         """Raises StoreError when the database can't be written now."""
         with self._write() as db:
@@ -322,52 +337,3 @@ def _translated(path: Path) -> Iterator[None]:
         if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             raise DatabaseCorrupt(f"{path} is damaged ({error})") from error
         raise
-
-
-def _connect_read_only(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-
-
-def _refuse_damage(path: Path) -> None:
-    """Looks at an existing file without writing to it."""
-    if not path.exists():
-        return
-    connection = _connect_read_only(path)
-    try:
-        found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-    finally:
-        connection.close()
-    if found != "ok":
-        raise DatabaseCorrupt(f"{path} is damaged ({found})")
-
-
-def _keep_aside(path: Path) -> str:
-    """Copies a damaged database with its log, once; says what came of it."""
-    aside = path.with_name(f"{path.name}.corrupt-{_digest(path)}")
-    try:
-        for file, copy in ((path.with_name(f"{path.name}-wal"), aside.with_name(f"{aside.name}-wal")), (path, aside)):
-            if file.exists() and not copy.exists():
-                shutil.copy2(file, f"{copy}.part")
-                os.replace(f"{copy}.part", copy)
-    except OSError as error:
-        return f"could not be copied aside ({error.strerror})"
-    return f"copied to {aside}"
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:12]
-
-
-def _migrate(connection: sqlite3.Connection, path: Path) -> None:
-    """Brings the schema up to date, after a backup of what was there."""
-    db = Database(connection)
-    known = {migration.name for migration in migrations._migrations}  # no public way to list them
-    applied = {migration.name for migration in migrations.applied(db)}
-    if applied - known:
-        raise DatabaseTooNew(f"{path} was written by a newer CARE (it has {sorted(applied - known)}); update CARE")
-    if applied and known - applied:
-        backup = path.with_name(f"{path.name}.before-{min(known - applied)}-{now():%Y%m%dT%H%M%SZ}")
-        connection.execute("VACUUM INTO ?", (str(backup),))
-    if known - applied:
-        migrations.apply(db)

@@ -97,6 +97,15 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
+class RatedTurn:
+    """A turn with every rating it got, the last word of each person, and the answered turns before it in its conversation."""
+
+    turn: Turn
+    ratings: tuple[Rating, ...]
+    history: tuple[Turn, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Conversation:
     """The ordered turns of one thread, oldest first, without those that were asked again."""
 

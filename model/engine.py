@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 
 from model.chat import Message
 from model.errors import EngineError
+from model.shelf import BaseModel, Unshelved
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,10 @@ class Finish:
 
 @dataclass(frozen=True, slots=True)
 class EngineStatus:
-    """One look at the engine. `beat_age` is the seconds since its thread last showed that it is alive."""
+    """One look at the engine. `beat_age` is the seconds since its thread last showed that it is alive.
+
+    `loras` are those in memory, `live` the one that answers who names none (None: the base).
+    """
 
     state: Literal["loading", "ready", "failed", "closed"]
     detail: str
@@ -106,6 +110,11 @@ class Engine(Protocol):
         """The base model, as people call it."""
         ...
 
+    @property
+    def base(self) -> BaseModel:
+        """What a LoRA must have been trained on to run here. Once started."""
+        ...
+
     async def start(self) -> None:
         """Loads the model; returns when it answers. Raises ModelNotFound, ModelDamaged or DeviceUnusable."""
         ...
@@ -124,4 +133,19 @@ class Engine(Protocol):
 
     async def generate(self, request: Request) -> Generation:
         """Takes the request in. Raises NotReady, Busy, ContextLengthExceeded or UnknownLora."""
+        ...
+
+    async def load(self, lora: Unshelved) -> None:
+        """Takes a verified LoRA into memory between two steps; one that is there already stays.
+
+        Raises LoraDamaged (shapes that do not fit the base), Busy (no memory for it) or NotReady.
+        """
+        ...
+
+    async def switch(self, lora_id: str | None) -> None:
+        """Makes a loaded LoRA, or the base, `live` for requests from now on. Raises UnknownLora or NotReady."""
+        ...
+
+    async def unload(self, lora_id: str) -> None:
+        """Frees a LoRA once its last request has ended; new ones no longer get it. Raises UnknownLora for the live one."""
         ...

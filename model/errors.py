@@ -8,6 +8,10 @@ EngineError
 ├── Busy                    no slot and no room in the queue: try again after `retry_after` seconds
 ├── ContextLengthExceeded   system prompt and question alone are longer than the context window: shorten the question
 ├── UnknownLora             the request names a LoRA this engine does not have
+├── LoraMissing             the shelf has no LoRA of that id: name one of `care loras`
+├── LoraDamaged             a LoRA is not what its manifest says, or can't be safe to load: train again or restore it
+├── LoraBaseMismatch        a LoRA was trained on another base model than the one that runs
+├── NothingToRollBack       no LoRA is live
 ├── OutOfMemory             a pass did not fit; inside the engine only, callers see Busy
 └── GenerationFailed        the network failed under this request: ask again
 """
@@ -55,6 +59,22 @@ class ContextLengthExceeded(EngineError):
 
 class UnknownLora(EngineError):
     """The request names a LoRA this engine does not have."""
+
+
+class LoraMissing(EngineError):
+    """The shelf has no LoRA of that id."""
+
+
+class LoraDamaged(EngineError):
+    """A LoRA is not what its manifest says, or can't be safe to load."""
+
+
+class LoraBaseMismatch(EngineError):
+    """A LoRA was trained on another base model than the one that runs."""
+
+
+class NothingToRollBack(EngineError):
+    """No LoRA is live."""
 
 
 class OutOfMemory(EngineError):

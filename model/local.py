@@ -9,8 +9,10 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Literal
@@ -18,9 +20,11 @@ from typing import TYPE_CHECKING, Literal
 from model.engine import EngineStatus, Finish, FinishReason, Generation, Request
 from model.errors import Busy, EngineError, GenerationFailed, NotReady, OutOfMemory, UnknownLora
 from model.scheduler import Prefill, Scheduler, Step
+from model.shelf import BaseModel, Unshelved
 from model.text import TextStream
 
 if TYPE_CHECKING:  # importing torch takes seconds: the engine's thread does it
+    from model.lora import Factors
     from model.network import Network
     from model.sampler import Sampler
 
@@ -60,6 +64,10 @@ class LocalEngine:
         self._scheduler = Scheduler(slots, queue, _CHUNK, _IDLE_CHUNK)
         self._changed = threading.Condition()  # guards the scheduler, the jobs and the state
         self._jobs: dict[int, _Job] = {}
+        self._calls: deque[tuple[Callable[[], None], asyncio.Future[None]]] = deque()  # to run between two steps
+        self._loras: dict[str, bool] = {}  # those in memory, and whether new requests may have them
+        self._live: str | None = None
+        self._reservations: Counter[str | None] = Counter()
         self._ids = count(1)
         self._state: Literal["loading", "ready", "failed", "closed"] = "loading"
         self._detail = "the model is still loading"
@@ -92,13 +100,75 @@ class LocalEngine:
                 slots=scheduler.slots,
                 queue=scheduler.queue,
                 beat_age=time.monotonic() - self._beat,
+                loras=tuple(lora for lora, open_to_all in self._loras.items() if open_to_all),
+                live=self._live,
             )
 
+    @property
+    def base(self) -> BaseModel:
+        self._require_ready()
+        return self._network.base
+
+    async def load(self, lora: Unshelved) -> None:
+        self._require_ready()
+        lora_id = lora.lora.id
+        with self._changed:
+            if lora_id in self._loras:
+                self._loras[lora_id] = True  # also one that was about to go
+                return
+        try:
+            factors = await asyncio.to_thread(self._network.unpack, lora)
+        except OutOfMemory as error:
+            raise Busy(f"there is no memory for LoRA {lora_id!r} now ({error})") from error
+        await self._between_steps(lambda: self._attach(lora_id, factors))
+
+    async def switch(self, lora_id: str | None) -> None:
+        with self._changed:
+            self._require_lora(lora_id)
+            self._live = lora_id
+
+    async def unload(self, lora_id: str) -> None:
+        with self._changed:
+            self._require_lora(lora_id)
+            if lora_id == self._live:
+                raise UnknownLora(f"LoRA {lora_id!r} is live; switch to another before it is unloaded")
+            self._loras[lora_id] = False
+        await self._between_steps(self._detach_unused)
+
+    async def _between_steps(self, call: Callable[[], None]) -> None:
+        done: asyncio.Future[None] = self._loop.create_future()
+        with self._changed:
+            self._require_ready()
+            self._calls.append((call, done))
+            self._changed.notify()
+        await done
+
+    def _require_lora(self, lora_id: str | None) -> None:
+        self._require_ready()
+        if lora_id is not None and not self._loras.get(lora_id, False):
+            raise UnknownLora(f"LoRA {lora_id!r} is not in memory; there are {', '.join(self._loras) or 'none'}")
+
     async def check(self, request: Request) -> None:
+        self._require_lora(request.lora)
         await self._prompt(request)
 
     async def generate(self, request: Request) -> Generation:
-        prompt = await self._prompt(request)
+        with self._reserved(request.lora):
+            return self._start_job(request, await self._prompt(request))
+
+    @contextmanager
+    def _reserved(self, lora_id: str | None) -> Iterator[None]:
+        """A LoRA that a request was taken in with stays in memory until its job holds it."""
+        with self._changed:
+            self._require_lora(lora_id)
+            self._reservations[lora_id] += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._reservations[lora_id] -= 1
+
+    def _start_job(self, request: Request, prompt: list[int]) -> Generation:
         job_id = next(self._ids)
         generation = Generation(request.lora, lambda: self._cancel(job_id))
         job = _Job(
@@ -114,9 +184,6 @@ class LocalEngine:
 
     async def _prompt(self, request: Request) -> list[int]:
         """Off the loop: a long text takes a second to encode."""
-        self._require_ready()
-        if request.lora is not None:
-            raise UnknownLora(f"this engine has no LoRA {request.lora!r}, only the base model {self.name!r}")
         prompt, room = self._network.tokens.prompt, request.sampling.max_tokens
         return await self._loop.run_in_executor(self._tokenizing, prompt, request.messages, room)
 
@@ -149,6 +216,8 @@ class LocalEngine:
         self._tell(_resolve, self._started, None if self._state == "ready" else NotReady(self._detail))
         try:
             while self._wait_for_work():
+                self._run_calls()
+                self._detach_unused()
                 self._step()
         except Exception:  # our own bug: nothing more will be answered, and readiness says so
             log.exception("the engine broke")
@@ -172,10 +241,38 @@ class LocalEngine:
         """Waits until there is a step to run; False once the engine is closed."""
         with self._changed:
             self._beat = time.monotonic()
-            while self._state == "ready" and not self._jobs:
+            while self._state == "ready" and not self._jobs and not self._calls:
                 self._changed.wait(_IDLE_BEAT_SECONDS)
                 self._beat = time.monotonic()
             return self._state == "ready"
+
+    def _run_calls(self) -> None:
+        with self._changed:
+            calls = [self._calls.popleft() for _ in range(len(self._calls))]
+        for call, done in calls:
+            error: Exception | None = None
+            try:
+                call()
+            except Exception as raised:  # noqa: BLE001  # whoever waits for the call gets it
+                error = raised
+            self._tell(_resolve, done, error)
+
+    def _attach(self, lora_id: str, factors: "Factors") -> None:
+        self._network.attach(lora_id, factors)
+        with self._changed:
+            self._loras[lora_id] = True
+
+    def _detach_unused(self) -> None:
+        """Frees the LoRAs that were unloaded, once nobody's answer is written with them."""
+        if all(self._loras.values()):
+            return
+        with self._changed:
+            wanted = {job.generation.lora for job in self._jobs.values()} | {lora for lora, n in self._reservations.items() if n}
+            unused = [lora for lora, open_to_all in self._loras.items() if not open_to_all and lora not in wanted]
+            for lora in unused:
+                del self._loras[lora]
+        for lora in unused:
+            self._network.detach(lora)
 
     def _step(self) -> None:
         with self._changed:
@@ -213,11 +310,12 @@ class LocalEngine:
     def _read(self, job: _Job, chunk: Prefill | None) -> list[_Event]:
         assert chunk is not None
         tokens = job.prompt[chunk.start : chunk.stop]
-        first = self._network.read(chunk.row, chunk.start, tokens, job.sampler if chunk.last else None)
+        first = self._network.read(chunk.row, chunk.start, tokens, job.sampler if chunk.last else None, job.generation.lora)
         return self._accept(job, first) if first is not None else []
 
     def _decode(self, jobs: Sequence[_Job]) -> list[_Event]:
-        tokens = self._network.decode([job.last_token for job in jobs], [job.sampler for job in jobs])
+        loras = [job.generation.lora for job in jobs]
+        tokens = self._network.decode([job.last_token for job in jobs], [job.sampler for job in jobs], loras)
         return [event for job, token in zip(jobs, tokens, strict=True) for event in self._accept(job, token)]
 
     def _accept(self, job: _Job, token: int) -> list[_Event]:
@@ -251,6 +349,10 @@ class LocalEngine:
 
     def _end_all(self, error: EngineError) -> None:
         self._tell(_feed, self._drop(list(self._jobs.values()), error))
+        with self._changed:
+            calls, self._calls = self._calls, deque()
+        for _, done in calls:
+            self._tell(_resolve, done, error)
 
     def _tell(self, call: Callable[..., object], *args: object) -> None:
         """Calls into the event loop, unless that is gone: then nobody is left to hear it."""

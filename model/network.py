@@ -15,7 +15,9 @@ from model import weights
 from model.device import DeviceChoice, find_device
 from model.engine import Sampling
 from model.errors import DeviceUnusable, OutOfMemory
+from model.lora import Factors, Loras
 from model.sampler import Sampler, next_tokens
+from model.shelf import Unshelved
 from model.slots import SlotCache
 from model.tokens import Tokens
 from model.weights import Loaded
@@ -36,9 +38,11 @@ class Network:
     def __init__(self, loaded: Loaded, *, slots: int, context: int) -> None:
         """`context` is cut to the window the model was made for."""
         self.name = loaded.name
+        self.base = loaded.identity
         self.context = min(context, loaded.context)
         self.tokens = Tokens(loaded, self.context)
         self._network = loaded.network
+        self._loras = Loras(loaded.network)
         self._device = loaded.network.device
         self._cache = SlotCache(loaded.network.config.num_hidden_layers, slots, self.context, self._device)
         self._warm_up(slots)
@@ -47,26 +51,41 @@ class Network:
         """What draws one request's tokens."""
         return Sampler(sampling)
 
+    def unpack(self, lora: Unshelved) -> Factors:
+        """A LoRA's tensors on this device, ready to attach; from any thread. Raises LoraDamaged or OutOfMemory."""
+        with _memory():
+            return self._loras.unpack(lora)
+
+    def attach(self, lora_id: str, factors: Factors) -> None:
+        """Makes a LoRA available to the passes that follow."""
+        self._loras.attach(lora_id, factors)
+
+    def detach(self, lora_id: str) -> None:
+        """Frees a LoRA that no row wants any more."""
+        self._loras.detach(lora_id)
+
     @torch.inference_mode()
     def move(self, moves: Sequence[tuple[int, int]]) -> None:
         """Copies rows of the cache (source → target), in this order."""
         self._cache.move(moves)
 
     @torch.inference_mode()
-    def read(self, row: int, start: int, tokens: Sequence[int], sampler: Sampler | None) -> int | None:
+    def read(self, row: int, start: int, tokens: Sequence[int], sampler: Sampler | None, lora: str | None = None) -> int | None:
         """Reads prompt tokens that begin at position `start` into a row; with a sampler, the first token of the answer.
 
         Raises OutOfMemory.
         """
         with _memory():
+            self._loras.choose([lora])
             logits = self._forward([tokens], self._cache.read(row, start, start + len(tokens)))
             return next_tokens(logits, [sampler])[0] if sampler is not None else None
 
     @torch.inference_mode()
-    def decode(self, tokens: Sequence[int], samplers: Sequence[Sampler]) -> list[int]:
-        """The next token of rows 0..n-1, given the last one of each. Raises OutOfMemory; it can be tried again."""
+    def decode(self, tokens: Sequence[int], samplers: Sequence[Sampler], loras: Sequence[str | None]) -> list[int]:
+        """The next token of rows 0..n-1, given the last one and the LoRA of each. Raises OutOfMemory; it can be tried again."""
         rows = len(tokens)
         with _memory():
+            self._loras.choose(loras)
             logits = self._forward([[token] for token in tokens], self._cache.decode(rows))
             drawn = next_tokens(logits, samplers)
         self._cache.advance(rows)

