@@ -26,10 +26,11 @@ class Cuda:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A torch device name and the precision that computes fastest on it."""
+    """A torch device name, the precision that computes fastest on it, and whether Triton's kernels run there."""
 
     name: Literal["cuda", "cpu"]
     dtype: torch.dtype
+    triton: bool = False
 
     @property
     def torch(self) -> torch.device:
@@ -48,7 +49,8 @@ def choose(wanted: DeviceChoice, cuda: Cuda | None, cpu_has_bf16: bool) -> Devic
             f"{', '.join(cuda.arch_list)}): for a Tesla P100 install with deploy/constraints-p100.txt, or set CARE_DEVICE=cpu"
         )
     # Below 8.0 bfloat16 is emulated, though torch.cuda.is_bf16_supported() says yes.
-    return Device("cuda", torch.bfloat16 if cuda.capability >= (8, 0) else torch.float16)
+    dtype = torch.bfloat16 if cuda.capability >= (8, 0) else torch.float16
+    return Device("cuda", dtype, triton=cuda.capability >= (7, 0))
 
 
 def has_code_for(capability: tuple[int, int], arch_list: Sequence[str]) -> bool:

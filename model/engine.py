@@ -11,7 +11,8 @@ from typing import Literal, Protocol
 
 from model.chat import Message
 from model.errors import EngineError
-from model.shelf import BaseModel, Unshelved
+from model.manifest import BaseModel
+from model.shelf import Unshelved
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,76 +1,43 @@
-"""The shelf: LoRA versions on disk, what each was made from, and which one is live. Knows no engine and no torch.
+"""The shelf: LoRA versions on disk, and which one is live. Knows no engine and no torch.
 
 `<shelf>/<id>/` holds `adapter_model.safetensors` and `adapter_config.json` as peft writes them, and `manifest.json`, which
-lists the SHA-256 of every other file. A LoRA appears whole (a rename) and never changes again. `<shelf>/live` is a relative
-symlink (none: the base answers), replaced in one rename, so that a reader sees the old or the new one. `history.jsonl` has one
-line for each change of `live`. Writers hold `<shelf>/.lock`.
+lists the SHA-256 of both. A LoRA appears whole (a rename) and never changes again. `<shelf>/live` is a relative symlink
+(none: the base answers), replaced in one rename, so that a reader sees the old or the new one. `history.jsonl` has one line for
+each change of `live`. Writers hold `<shelf>/.lock`.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
+from uuid import uuid4
+
+import numpy as np
+from pydantic import TypeAdapter, ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load
+
+from model.errors import Busy, LoraBaseMismatch, LoraDamaged, LoraMissing, NothingToRollBack
+from model.manifest import BaseModel, Draft, Lora, from_json, is_id, to_json
 
 WEIGHTS = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"
 MANIFEST = "manifest.json"
+_HISTORY = "history.jsonl"
+_LIVE = "live"
+_SCRATCH = (".adding-", ".live-")
+_LOCK_SECONDS = 10.0
+_MOST_RANK = 256
 
 State = Literal["live", "candidate", "rejected", "retired", "damaged"]
-
-
-@dataclass(frozen=True, slots=True)
-class BaseModel:
-    """A base model by content: SHA-256 of its weights and of its chat template, and how the linear layers are quantized."""
-
-    name: str
-    weights_sha256: str
-    template_sha256: str
-    quantization: str
-
-
-@dataclass(frozen=True, slots=True)
-class GateResult:
-    """One condition for promotion: what was measured, the limit, and whether it passed."""
-
-    gate: str
-    measured: float
-    limit: float
-    passed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """What the night knows of a LoRA before it is shelved."""
-
-    id: str
-    created_at: datetime
-    base: BaseModel
-    snapshot_sha256: str
-    seed: int
-    recipe: Mapping[str, str | int | float | bool]
-    gates: tuple[GateResult, ...]
-    example_ids: tuple[str, ...]
-    control: bool = False  # trained without the ratings, to compare with; never promoted
-
-
-@dataclass(frozen=True, slots=True)
-class Lora:
-    """One trained version, as its manifest describes it. `number` counts up, whatever the clock said."""
-
-    draft: Draft
-    number: int
-    files: Mapping[str, str]  # name → SHA-256
-    folder: Path
-
-    @property
-    def id(self) -> str:
-        return self.draft.id
-
-    @property
-    def accepted(self) -> bool:
-        """Whether the gates let it be promoted."""
-        return not self.draft.control and bool(self.draft.gates) and all(gate.passed for gate in self.draft.gates)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +73,9 @@ class Change:
     reason: str
 
 
+_CHANGE = TypeAdapter(Change)
+
+
 class Shelf:
     """The LoRAs under one folder (`CARE_HOME/loras`). Blocking; several processes may use it at once."""
 
@@ -114,48 +84,317 @@ class Shelf:
         self.folder = folder
 
     def add(self, draft: Draft, source: Path) -> Lora:
-        """Copies the two files of a trained LoRA from `source` (a folder that may hold more), with a manifest, fsynced, in one rename.
+        """Copies the two files of a trained LoRA from `source` (a folder that may hold more), with a manifest, in one rename.
 
-        An id that is shelved already with the same bytes gives that LoRA unchanged. Raises LoraDamaged (missing file, weights
-        that are not finite fp32, an id that is taken by other bytes or is not of letters, digits and hyphens), or OSError (disk).
+        An id that is shelved already with the same bytes gives that LoRA unchanged. Raises LoraDamaged (a missing file, weights
+        that are not finite fp32, an id that is taken by other bytes or can't be one), Busy, or OSError (the disk).
         """
-        raise NotImplementedError
+        _require_id(draft.id)
+        contents = {name: _read(source / name, draft.id) for name in (WEIGHTS, CONFIG)}
+        files = {name: _sha256(content) for name, content in contents.items()}
+        _unshelve(Lora(draft, 0, files, source), contents)
+        with self._writing():
+            if (self.folder / draft.id).exists():
+                return self._same(draft.id, files)
+            number = 1 + max((entry.lora.number for entry in self.list() if entry.lora is not None), default=0)
+            _publish(self.folder, draft.id, {**contents, MANIFEST: to_json(draft, number, files)})
+        return self.read(draft.id)
+
+    def _same(self, lora_id: str, files: Mapping[str, str]) -> Lora:
+        shelved = self.read(lora_id)
+        if dict(shelved.files) != dict(files):
+            raise LoraDamaged(f"the shelf has another LoRA {lora_id!r} already ({shelved.folder}); give the new one another id")
+        return shelved
 
     def list(self) -> Sequence[Entry]:
-        """Every LoRA, oldest first, damaged manifests included; hashes are not checked here."""
-        raise NotImplementedError
+        """Every LoRA, oldest first, those with damaged manifests before all others; hashes are not checked here."""
+        if not self.folder.is_dir():
+            return []
+        live = self._live_or_none()
+        promoted = {change.lora_id for change in self.history() if change.action == "promote"}
+        names = [path.name for path in self.folder.iterdir() if path.is_dir() and not path.is_symlink() and is_id(path.name)]
+        entries = [self._entry(name, live, promoted) for name in names]
+        return sorted(entries, key=lambda entry: (entry.lora.number if entry.lora is not None else 0, entry.id))
+
+    def _entry(self, lora_id: str, live: str | None, promoted: set[str | None]) -> Entry:
+        try:
+            lora = self.read(lora_id)
+        except LoraDamaged as error:
+            return Entry(lora_id, "damaged", None, str(error))
+        if lora_id == live:
+            return Entry(lora_id, "live", lora)
+        if lora_id in promoted:
+            return Entry(lora_id, "retired", lora)
+        return Entry(lora_id, "candidate" if lora.accepted else "rejected", lora)
 
     def read(self, lora_id: str) -> Lora:
         """The manifest of a LoRA; its files are not looked at. Raises LoraMissing or LoraDamaged."""
-        raise NotImplementedError
+        folder = self.folder / lora_id
+        if not is_id(lora_id) or not folder.is_dir():
+            known = ", ".join(path.name for path in sorted(self.folder.glob("*")) if is_id(path.name)) or "none"
+            raise LoraMissing(f"there is no LoRA {lora_id!r} in {self.folder}; there are: {known}")
+        try:
+            return from_json(_read(folder / MANIFEST, lora_id), folder)
+        except ValueError as error:
+            raise LoraDamaged(
+                f"the manifest of LoRA {lora_id!r} is damaged ({error}); restore {folder} from a backup or delete it"
+            ) from error
 
     def open(self, lora_id: str, base: BaseModel | None) -> Unshelved:
         """Reads and verifies a LoRA: every file there, none besides, SHA-256 as listed, fp32 and finite, trained on `base`.
 
-        Any file but the two listed ones is refused (`.bin`, `.pt`, `.pkl`, `.pth` by that name: pickles run code). The bytes
-        returned are the bytes that were hashed. `base` None skips that check. Raises LoraMissing, LoraDamaged, LoraBaseMismatch.
+        The bytes returned are the bytes that were hashed. `base` None skips that check. Raises LoraMissing, LoraDamaged,
+        LoraBaseMismatch.
         """
-        raise NotImplementedError
+        lora = self.read(lora_id)
+        _refuse_strangers(lora)
+        contents = {name: _read(lora.folder / name, lora_id) for name in (WEIGHTS, CONFIG)}
+        for name, content in contents.items():
+            if lora.files.get(name) != _sha256(content):
+                raise LoraDamaged(
+                    f"{lora.folder / name} is not what its manifest lists: restore it from a backup, or delete LoRA {lora_id!r}"
+                )
+        if base is not None and replace(base, name=lora.draft.base.name) != lora.draft.base:
+            raise LoraBaseMismatch(
+                f"LoRA {lora_id!r} was trained on {_named(lora.draft.base)}, the engine runs {_named(base)}; "
+                "set CARE_MODEL back, or let the next night train one for this model"
+            )
+        return _unshelve(lora, contents)
 
     def live(self) -> str | None:
         """The id that `live` points to; None: the base. Raises LoraDamaged when it is no symlink to a plain id."""
-        raise NotImplementedError
+        link = self.folder / _LIVE
+        try:
+            target = os.readlink(link)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise LoraDamaged(f"{link} is no symlink ({error.strerror}); remove it, then promote a LoRA") from error
+        if not is_id(target):
+            raise LoraDamaged(f"{link} points to {target!r}, which is no LoRA of this shelf; remove it, then promote a LoRA")
+        return target
 
     def predecessor(self, lora_id: str) -> str | None:
         """What was live before this LoRA was promoted last; None: the base."""
-        raise NotImplementedError
+        promotions = [change for change in self.history() if change.action == "promote" and change.lora_id == lora_id]
+        return promotions[-1].before if promotions else None
+
+    def chain(self, lora_id: str) -> Sequence[str]:
+        """The predecessors of a LoRA that were not taken back themselves, the nearest first, up to the base (not in it)."""
+        found: list[str] = []
+        before = self.predecessor(lora_id)
+        while before is not None and before not in (lora_id, *found):
+            found.append(before)
+            before = self.predecessor(before)
+        taken_back = _taken_back(self.history())
+        return [older for older in found if older not in taken_back]
 
     def history(self) -> Sequence[Change]:
         """Every change, oldest first; a line that a crash cut short is left out."""
-        raise NotImplementedError
+        try:
+            lines = (self.folder / _HISTORY).read_bytes().splitlines()
+        except FileNotFoundError:
+            return []
+        changes = []
+        for line in lines:
+            with suppress(ValidationError):
+                changes.append(_CHANGE.validate_json(line))
+        return changes
 
     def promote(self, lora_id: str, *, by: str, reason: str) -> Change:
-        """Makes a verified LoRA live. Raises LoraMissing or LoraDamaged, and then nothing has changed."""
-        raise NotImplementedError
+        """Makes a verified LoRA live; one that is live already stays, without a line in the history.
+
+        Raises LoraMissing or LoraDamaged, and then nothing has changed.
+        """
+        self.open(lora_id, None)
+        with self._writing():
+            before = self._live_or_none()
+            change = Change(datetime.now(UTC), "promote", lora_id, before, by, reason)
+            if before != lora_id:
+                self._write_change(change)
+                self._point(lora_id)
+        return change
 
     def rollback(self, *, by: str, reason: str, expected: str | None = None) -> Change:
-        """Makes the predecessor live, or the newest older one that can still be read, or the base.
+        """Makes the predecessor live, or the nearest older one that can still be opened, or the base.
 
         With `expected`, only if that LoRA is live. Raises NothingToRollBack.
         """
-        raise NotImplementedError
+        with self._writing():
+            live = self._linked()
+            if live is None or expected not in (None, live):
+                raise NothingToRollBack(f"{'the base' if live is None else live} is live; there is nothing to take back")
+            target = next((older for older in self.chain(live) if self._opens(older)), None)
+            change = Change(datetime.now(UTC), "rollback", target, live, by, reason)
+            self._write_change(change)
+            self._point(target)
+        return change
+
+    def _linked(self) -> str | None:
+        """The live id; behind a damaged link the one promoted last: that too has to be taken back."""
+        try:
+            return self.live()
+        except LoraDamaged:
+            promoted = [change.lora_id for change in self.history() if change.action == "promote"]
+            if not promoted:
+                raise
+            return promoted[-1]
+
+    def _live_or_none(self) -> str | None:
+        try:
+            return self.live()
+        except LoraDamaged:
+            return None
+
+    def _opens(self, lora_id: str) -> bool:
+        try:
+            self.open(lora_id, None)
+        except (LoraMissing, LoraDamaged):
+            return False
+        return True
+
+    def _write_change(self, change: Change) -> None:
+        """Before the link changes: a crash in between leaves a line of something that did not happen, which nobody follows."""
+        path = self.folder / _HISTORY
+        torn = path.exists() and not path.read_bytes().endswith(b"\n")
+        file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            os.write(file, (b"\n" if torn else b"") + _CHANGE.dump_json(change) + b"\n")
+            os.fsync(file)
+        finally:
+            os.close(file)
+
+    def _point(self, lora_id: str | None) -> None:
+        link = self.folder / _LIVE
+        if lora_id is None:
+            link.unlink(missing_ok=True)
+        else:
+            scratch = self.folder / f"{_SCRATCH[1]}{uuid4().hex}"
+            os.symlink(lora_id, scratch)
+            os.replace(scratch, link)
+        _sync(self.folder)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """One writer at a time; clears away what a killed one left. Raises Busy."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        file = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            _wait_for_lock(file, self.folder)
+            for path in self.folder.iterdir():
+                if path.name.startswith(_SCRATCH):
+                    path.unlink() if path.is_symlink() else shutil.rmtree(path)
+            yield
+        finally:
+            os.close(file)
+
+
+def _taken_back(history: Sequence[Change]) -> set[str | None]:
+    """Who was rolled back and not live again since."""
+    found: set[str | None] = set()
+    for change in history:
+        if change.action == "rollback":
+            found.add(change.before)
+        else:
+            found -= {change.lora_id, change.before}
+    return found
+
+
+def _wait_for_lock(file: int, folder: Path) -> None:
+    deadline = time.monotonic() + _LOCK_SECONDS
+    while True:
+        try:
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() > deadline:
+                raise Busy(f"another process has been changing {folder} for {_LOCK_SECONDS:.0f} s; try again once it is done") from error
+            time.sleep(0.01)
+
+
+def _publish(shelf: Path, lora_id: str, contents: Mapping[str, bytes]) -> None:
+    scratch = shelf / f"{_SCRATCH[0]}{uuid4().hex}"
+    scratch.mkdir()
+    try:
+        for name, content in contents.items():
+            _write(scratch / name, content)
+        _sync(scratch)
+        os.rename(scratch, shelf / lora_id)
+        _sync(shelf)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _refuse_strangers(lora: Lora) -> None:
+    """Only what the manifest lists may lie there: a pickle (.bin, .pt, .pth, .pkl) runs code in whoever loads it."""
+    found = {path.name for path in lora.folder.iterdir()}
+    strangers = sorted(found - {WEIGHTS, CONFIG, MANIFEST})
+    if strangers:
+        raise LoraDamaged(
+            f"{lora.folder} holds {', '.join(strangers)}, which its manifest does not list; remove what does not belong there"
+        )
+
+
+def _unshelve(lora: Lora, contents: Mapping[str, bytes]) -> Unshelved:
+    rank, alpha, rslora = _shape(lora.id, contents[CONFIG])
+    try:
+        tensors = load(contents[WEIGHTS])
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise LoraDamaged(f"the weights of LoRA {lora.id!r} are no safetensors file ({error}); train it again") from error
+    wrong = [name for name, tensor in tensors.items() if tensor.dtype != np.float32 or not np.isfinite(tensor).all()]
+    if wrong or not tensors:
+        what = f"{len(wrong)} tensors that are not finite fp32 numbers, {wrong[0]} for one" if wrong else "no tensors"
+        raise LoraDamaged(f"LoRA {lora.id!r} holds {what}; train it again")
+    return Unshelved(lora, contents[WEIGHTS], rank, alpha, rslora)
+
+
+def _shape(lora_id: str, config: bytes) -> tuple[int, float, bool]:
+    """Rank, alpha and the kind of scale of a plain LoRA; anything else would be served wrongly."""
+    try:
+        raw = json.loads(config)
+        plain = raw["peft_type"] == "LORA" and not raw.get("use_dora") and raw.get("bias", "none") == "none"
+        plain = plain and not any(raw.get(key) for key in ("modules_to_save", "rank_pattern", "alpha_pattern"))
+        rank, alpha = int(raw["r"]), float(raw["lora_alpha"])
+        if not plain or not 1 <= rank <= _MOST_RANK or not np.isfinite(alpha):
+            raise ValueError("it is no plain LoRA of rank 1 to 256")
+        return rank, alpha, bool(raw.get("use_rslora"))
+    except (ValueError, KeyError, TypeError) as error:
+        raise LoraDamaged(f"{CONFIG} of LoRA {lora_id!r} can't be used ({error!r}); train it again as a plain LoRA") from error
+
+
+def _require_id(lora_id: str) -> None:
+    if not is_id(lora_id):
+        raise LoraDamaged(
+            f"{lora_id!r} can't name a LoRA; use letters, digits and hyphens, at most 64, and none of live, canary, base, care"
+        )
+
+
+def _named(base: BaseModel) -> str:
+    return f"{base.name} ({base.quantization}, weights {base.weights_sha256[:12]}, template {base.template_sha256[:12]})"
+
+
+def _read(path: Path, lora_id: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise LoraDamaged(
+            f"{path} of LoRA {lora_id!r} can't be read ({error.strerror}); restore it from a backup or train again"
+        ) from error
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

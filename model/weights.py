@@ -20,7 +20,7 @@ from transformers.utils.quantization_config import GgufConfig
 
 from model.device import Device
 from model.errors import DeviceUnusable, ModelDamaged, ModelNotFound
-from model.shelf import BaseModel
+from model.manifest import BaseModel
 
 log = logging.getLogger(__name__)
 
@@ -79,8 +79,21 @@ def load(base: Base, device: Device, *, quantize: bool = True) -> Loaded:
     with ThreadPoolExecutor(1) as beside:  # hashing 8 GB takes as long as reading it
         digest = beside.submit(_digest, base.folder)
         network, tokenizer = _read(base, device, quantize)
-        identity = BaseModel(base.name, digest.result(), _text_sha256(tokenizer.chat_template), "nf4" if quantize else "none")
+        identity = _identity(base, digest.result(), tokenizer, quantize)
     return Loaded(base.name, network, tokenizer, _window(network), identity)
+
+
+def identify(base: Base) -> BaseModel:
+    """What a base model is once it is loaded in NF4, without loading it. Raises ModelDamaged."""
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(base.folder, local_files_only=True)
+        return _identity(base, _digest(base.folder), tokenizer, quantize=True)
+    except (OSError, ValueError) as error:
+        raise ModelDamaged(f"the model in {base.folder} can't be read: {error}; restore or download it again") from error
+
+
+def _identity(base: Base, digest: str, tokenizer: PreTrainedTokenizerBase, quantize: bool) -> BaseModel:
+    return BaseModel(base.name, digest, _text_sha256(tokenizer.chat_template or ""), "nf4" if quantize else "none")
 
 
 def _read(base: Base, device: Device, quantize: bool) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
