@@ -100,16 +100,15 @@ class Answering:
         history = await self._insist(Store.history, self._turn)
         if self._domains.is_emergency(self._turn.question.text):
             await self._show(f"{self._domains.emergency_notice}\n\n")
-        asked = request(self._domains, self._turn, history, self._sampling, self._engine.status().live)
-        finish = await self._generate(asked)
+        finish = await self._generate(history)
         stopped = finish is not None and finish.reason == "cancelled"
         return self._ended(Status.CANCELLED if stopped else Status.ANSWERED)
 
-    async def _generate(self, asked: Request) -> Finish | None:
+    async def _generate(self, history: list[Turn]) -> Finish | None:
         """Shows what the engine writes. An engine that ran out of memory before it wrote anything is asked again."""
         shown = len(self._pieces)
         while True:
-            generation = await self._submit(asked)
+            generation = await self._submit(history)
             try:
                 async for piece in generation:
                     await self._show(piece)
@@ -119,11 +118,12 @@ class Answering:
                     raise
                 await asyncio.sleep(_BUSY_RETRY_SECONDS)
 
-    async def _submit(self, asked: Request) -> Generation:
-        """Waits for room: an acknowledged question is never refused."""
+    async def _submit(self, history: list[Turn]) -> Generation:
+        """Waits for room: an acknowledged question is never refused. The LoRA is the one that is live when there is room."""
         while True:
             if self._left.is_set():
                 raise ReaderLeft
+            asked = request(self._domains, self._turn, history, self._sampling, self._engine.status().live)
             try:
                 self._generation = await self._engine.generate(asked)
             except Busy:

@@ -19,7 +19,9 @@ from bot.service import Service
 from bot.settings import Settings
 from bot.store import Store
 from bot.systemd import Systemd
+from bot.watch import Watch
 from model.engine import Engine, Sampling
+from model.shelf import Shelf
 
 log = logging.getLogger(__name__)
 
@@ -42,9 +44,13 @@ async def serve(settings: Settings, engine: Engine, announce: Callable[[str], No
     try:
         store = Store(settings.database)
         metrics = Metrics(engine.status)
+        watch = Watch(Shelf(settings.loras), engine)
         service = Service(store, engine, domain_rules.load(), metrics, _sampling(settings))
         runner = web.AppRunner(
-            application(settings, service, engine, metrics), handler_cancellation=True, access_log=None, shutdown_timeout=_HANDLER_SECONDS
+            application(settings, service, engine, metrics, watch),
+            handler_cancellation=True,
+            access_log=None,
+            shutdown_timeout=_HANDLER_SECONDS,
         )
         try:
             await runner.setup()
@@ -52,7 +58,7 @@ async def serve(settings: Settings, engine: Engine, announce: Callable[[str], No
             url = await _listen(runner, settings)
             lock.announce(url)
             announce(url)
-            await _run(service, engine, stop, systemd)
+            await _run(service, engine, watch, stop, systemd)
         finally:
             systemd.notify("STOPPING=1")
             for site in list(runner.sites):
@@ -65,7 +71,7 @@ async def serve(settings: Settings, engine: Engine, announce: Callable[[str], No
         lock.release()
 
 
-async def _run(service: Service, engine: Engine, stop: asyncio.Event, systemd: Systemd) -> None:
+async def _run(service: Service, engine: Engine, watch: Watch, stop: asyncio.Event, systemd: Systemd) -> None:
     """Loads the model while the port already answers, then waits for the end."""
     starting = asyncio.create_task(engine.start())
     stopping = asyncio.create_task(stop.wait())
@@ -74,14 +80,16 @@ async def _run(service: Service, engine: Engine, stop: asyncio.Event, systemd: S
         starting.cancel()
         return
     await starting
+    await watch.look()  # the first answer already comes from the live LoRA
     service.engine_ready()
     systemd.notify("READY=1")
     log.info("ready", extra={"model": engine.name})
     watchdog = asyncio.create_task(systemd.feed_watchdog(lambda: engine.status().beat_age < STALLED_SECONDS))
+    following = asyncio.create_task(watch.follow())
     broken = asyncio.create_task(_until_broken(engine))
     await asyncio.wait([stopping, broken], return_when=asyncio.FIRST_COMPLETED)
-    watchdog.cancel()
-    broken.cancel()
+    for task in (watchdog, following, broken):
+        task.cancel()
     if not stop.is_set():
         raise EngineBroke(engine.status().detail)
 
@@ -91,7 +99,7 @@ async def _until_broken(engine: Engine) -> None:
         await asyncio.sleep(_LOOK_SECONDS)  # an engine has a status, no event
 
 
-def application(settings: Settings, service: Service, engine: Engine, metrics: Metrics) -> web.Application:
+def application(settings: Settings, service: Service, engine: Engine, metrics: Metrics, watch: Watch) -> web.Application:
     """Every route of the one port, with its connectors known to the service."""
     rules = domain_rules.load()
     access = Access(settings)
@@ -101,7 +109,7 @@ def application(settings: Settings, service: Service, engine: Engine, metrics: M
         service.connect(WebConnector(platform))
     app.add_routes(page.Page(service, engine, rules).routes())
     app.add_routes(completions.Completions(service, engine, _sampling(settings)).routes())
-    app.add_routes(Health(service, engine, metrics).routes())
+    app.add_routes(Health(service, engine, metrics, watch).routes())
     app.router.add_post("/login", access.login)
     return app
 

@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from bot.turns import Rating, Turn
+from bot.turns import BASE, Rating, Turn
 from model.engine import EngineStatus
 
 _SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160)
@@ -74,7 +74,11 @@ class _EngineGauges:
             ("care_engine_ready", "1 when the model answers, 0 otherwise.", status.state == "ready"),
             ("care_engine_running", "Requests that hold a slot.", status.running),
             ("care_engine_waiting", "Requests that wait for a slot.", status.waiting),
+            ("care_engine_loras", "LoRAs in memory.", len(status.loras)),
             ("care_engine_slots", "Slots for requests that run at the same time.", status.slots),
             ("care_engine_beat_age_seconds", "Seconds since the engine's thread last showed that it is alive.", status.beat_age),
         ):
             yield GaugeMetricFamily(name, text, value=float(value))
+        live = GaugeMetricFamily("care_lora_live", "1 for the LoRA that answers who names none.", labels=["lora"])
+        live.add_metric([status.live or BASE], 1.0)
+        yield live

@@ -33,6 +33,7 @@ class Settings:
     context: int = 2048
     max_tokens: int = 512
     drain_seconds: int = 20
+    public_data: Path | None = None
     log: Literal["auto", "text", "json"] = "auto"
 
     @property
@@ -47,6 +48,14 @@ class Settings:
     @property
     def models(self) -> Path:
         return self.home / "models"
+
+    @property
+    def loras(self) -> Path:
+        return self.home / "loras"
+
+    @property
+    def runs(self) -> Path:
+        return self.home / "runs"
 
 
 def is_loopback(host: str) -> bool:
@@ -108,6 +117,8 @@ def _contradictions(settings: Settings) -> list[str]:
     faults = []
     if not settings.loopback and settings.token is None:
         faults.append(f"CARE_HOST={settings.host!r}: is reachable from other machines, so CARE_TOKEN must be set (or bind 127.0.0.1)")
+    if settings.public_data is not None and not settings.public_data.is_dir():
+        faults.append(f"CARE_PUBLIC_DATA={str(settings.public_data)!r}: is no folder; name the one with train/, or leave it empty")
     if settings.max_tokens >= settings.context:
         faults.append(f"CARE_MAX_TOKENS={settings.max_tokens}: must be smaller than CARE_CONTEXT ({settings.context})")
     return faults
@@ -172,6 +183,7 @@ _PARSERS: Mapping[str, Callable[[str], object]] = {
     "CARE_CONTEXT": _whole(256, 131_072),
     "CARE_MAX_TOKENS": _whole(1, 32_768),
     "CARE_DRAIN_SECONDS": _whole(0, 600),
+    "CARE_PUBLIC_DATA": _path,
     "CARE_LOG": _one_of("auto", "text", "json"),
 }
 

@@ -92,7 +92,7 @@ class Shelf:
         _require_id(draft.id)
         contents = {name: _read(source / name, draft.id) for name in (WEIGHTS, CONFIG)}
         files = {name: _sha256(content) for name, content in contents.items()}
-        _unshelve(Lora(draft, 0, files, source), contents)
+        unshelve(Lora(draft, 0, files, source), contents)
         with self._writing():
             if (self.folder / draft.id).exists():
                 return self._same(draft.id, files)
@@ -159,7 +159,7 @@ class Shelf:
                 f"LoRA {lora_id!r} was trained on {_named(lora.draft.base)}, the engine runs {_named(base)}; "
                 "set CARE_MODEL back, or let the next night train one for this model"
             )
-        return _unshelve(lora, contents)
+        return unshelve(lora, contents)
 
     def live(self) -> str | None:
         """The id that `live` points to; None: the base. Raises LoraDamaged when it is no symlink to a plain id."""
@@ -173,6 +173,13 @@ class Shelf:
         if not is_id(target):
             raise LoraDamaged(f"{link} points to {target!r}, which is no LoRA of this shelf; remove it, then promote a LoRA")
         return target
+
+    def changed(self) -> int:
+        """A number that differs once a LoRA came or went, or `live` changed."""
+        try:
+            return self.folder.stat().st_mtime_ns
+        except FileNotFoundError:
+            return 0
 
     def predecessor(self, lora_id: str) -> str | None:
         """What was live before this LoRA was promoted last; None: the base."""
@@ -334,7 +341,8 @@ def _refuse_strangers(lora: Lora) -> None:
         )
 
 
-def _unshelve(lora: Lora, contents: Mapping[str, bytes]) -> Unshelved:
+def unshelve(lora: Lora, contents: Mapping[str, bytes]) -> Unshelved:
+    """The bytes of the two files of a LoRA, checked but for their hashes. Raises LoraDamaged."""
     rank, alpha, rslora = _shape(lora.id, contents[CONFIG])
     try:
         tensors = load(contents[WEIGHTS])

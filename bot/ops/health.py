@@ -1,10 +1,13 @@
 """/livez, /readyz and /metrics. Knows what "ready" means, nothing of how it is reached."""
 
+from dataclasses import asdict
+
 from aiohttp import web
 
 from bot.metrics import Metrics
 from bot.service import Service
 from bot.store import StoreError
+from bot.watch import Watch
 from model.engine import Engine, EngineStatus
 
 # A step takes a second at worst; an engine silent for this long hangs.
@@ -14,10 +17,11 @@ STALLED_SECONDS = 60.0
 class Health:
     """The handlers of the probes."""
 
-    def __init__(self, service: Service, engine: Engine, metrics: Metrics) -> None:
+    def __init__(self, service: Service, engine: Engine, metrics: Metrics, watch: Watch) -> None:
         self._service = service
         self._engine = engine
         self._metrics = metrics
+        self._watch = watch
 
     def routes(self) -> list[web.RouteDef]:
         return [web.get("/livez", self.livez), web.get("/readyz", self.readyz), web.get("/metrics", self.metrics)]
@@ -27,15 +31,26 @@ class Health:
         return web.json_response({"status": "alive"})
 
     async def readyz(self, request: web.Request) -> web.Response:
-        """Database and model work and the queue has room; otherwise 503 and why."""
+        """Database and model work and the queue has room; otherwise 503 and why. Always with the LoRA that answers.
+
+        A LoRA that can't be served is a fault of that LoRA: the old one answers, so this stays ready.
+        """
         faults = engine_faults(self._engine.status())
         try:
             await self._service.probe()
         except StoreError as error:
             faults.append(str(error))
         if faults:
-            return web.json_response({"status": "not ready", "faults": faults}, status=503, headers={"Retry-After": "2"})
-        return web.json_response({"status": "ready"})
+            return web.json_response({"status": "not ready", "faults": faults, **self._served()}, status=503, headers={"Retry-After": "2"})
+        return web.json_response({"status": "ready", **self._served()})
+
+    def _served(self) -> dict[str, object]:
+        """What `bot.promotion` wants to know."""
+        status = self._engine.status()
+        told: dict[str, object] = {"lora": status.live, "base": asdict(self._engine.base) if status.state == "ready" else None}
+        if self._watch.fault is not None:
+            told["lora_fault"] = asdict(self._watch.fault)
+        return told
 
     async def metrics(self, request: web.Request) -> web.Response:
         return web.Response(body=self._metrics.render(), headers={"Content-Type": self._metrics.content_type})

@@ -13,7 +13,9 @@ from bot.metrics import Metrics
 from bot.service import Service
 from bot.settings import Settings
 from bot.store import Store
+from bot.watch import Watch
 from model.engine import Sampling
+from model.shelf import Shelf
 from tests.fakes.engine import ScriptedEngine
 
 USER = "ada"
@@ -27,6 +29,7 @@ class Care:
     service: Service
     engine: ScriptedEngine
     store: Store
+    watch: Watch
 
     async def ask(self, text: str = "Why is my bill so high?", **fields: object) -> dict:
         """A completion's JSON, whatever its status."""
@@ -48,16 +51,18 @@ def start_care(tmp_path: Path) -> StartCare:
         chosen = replace(Settings(home=tmp_path), **settings)
         store = Store(chosen.database)
         metrics = Metrics(engine.status)
+        watch = Watch(Shelf(chosen.loras), engine)
         service = Service(store, engine, domains.load(), metrics, Sampling(max_tokens=chosen.max_tokens))
-        server = TestServer(app.application(chosen, service, engine, metrics), handler_cancellation=True)
+        server = TestServer(app.application(chosen, service, engine, metrics, watch), handler_cancellation=True)
         client = TestClient(server, cookies={"care_user": USER})
         await client.start_server()
         await service.resume()
         if ready:
             await engine.start()
+            await watch.look()
             service.engine_ready()
         try:
-            yield Care(client, service, engine, store)
+            yield Care(client, service, engine, store, watch)
         finally:
             await service.drain(0)
             await client.close()

@@ -8,6 +8,8 @@ from typing import Literal
 
 from model.engine import EngineStatus, Finish, Generation, Request
 from model.errors import Busy, ContextLengthExceeded, EngineError, NotReady, UnknownLora
+from model.shelf import Unshelved
+from tests.fakes.loras import BASE
 
 
 def echo(request: Request) -> Sequence[str]:
@@ -33,6 +35,10 @@ class ScriptedEngine:
         self.requests: list[Request] = []
         self.breaks_at: int | None = None  # the request under which the engine breaks for good
         self.state: Literal["loading", "ready", "failed", "closed"] = "loading"
+        self.base = BASE
+        self.refuses: dict[str, EngineError] = {}  # LoRAs that can't be loaded
+        self._loras: list[str] = []
+        self._live: str | None = None
         self._slots = slots
         self._queue = queue
         self._context_words = context_words
@@ -58,7 +64,23 @@ class ScriptedEngine:
             self._slots,
             self._queue,
             monotonic() % 1,
+            tuple(self._loras),
+            self._live,
         )
+
+    async def load(self, lora: Unshelved) -> None:
+        if lora.lora.id in self.refuses:
+            raise self.refuses[lora.lora.id]
+        if lora.lora.id not in self._loras:
+            self._loras.append(lora.lora.id)
+
+    async def switch(self, lora_id: str | None) -> None:
+        if lora_id is not None and lora_id not in self._loras:
+            raise UnknownLora(f"no LoRA {lora_id!r}")
+        self._live = lora_id
+
+    async def unload(self, lora_id: str) -> None:
+        self._loras.remove(lora_id)
 
     async def check(self, request: Request) -> None:
         if self.state != "ready":
@@ -66,7 +88,7 @@ class ScriptedEngine:
         words = len(request.messages[-1].content.split())
         if words > self._context_words:
             raise ContextLengthExceeded(words, self._context_words)
-        if request.lora is not None:
+        if request.lora is not None and request.lora not in self._loras:
             raise UnknownLora(f"no LoRA {request.lora!r}")
 
     async def generate(self, request: Request) -> Generation:
@@ -78,7 +100,7 @@ class ScriptedEngine:
             self.state = "failed"
             raise NotReady("the script broke")
         number = next(self._ids)
-        generation = Generation(None, lambda: self._cancel(number))
+        generation = Generation(request.lora, lambda: self._cancel(number))
         self._open[number] = asyncio.create_task(self._play(number, request, generation))
         return generation
 

@@ -114,13 +114,14 @@ async def test_fifty_switches_under_eight_streams_fail_nothing_and_mislabel_noth
                 await engine.unload(old)
             await engine.load(loras[NAMES[(n + 1) % 2]])
             await asyncio.sleep(0.02)
-            gc.collect()
-            sizes.append(psutil.Process().memory_info().rss)
+            if n % 5 == 0:
+                gc.collect()
+                sizes.append(psutil.Process().memory_info().rss)
         switched.set()
         await asyncio.gather(*streams)
     assert sum(told.values()) > 50
     assert set(told) == {*NAMES, None}
-    assert max(sizes[25:]) < max(sizes[:25]) + 16 * 2**20
+    assert max(sizes[5:]) < max(sizes[:5]) + 16 * 2**20
 
 
 async def test_who_began_with_a_lora_ends_with_it_after_it_was_unloaded(
@@ -165,10 +166,10 @@ async def test_the_live_lora_is_not_unloaded_and_an_unknown_one_not_switched_to(
 @pytest.mark.parametrize("change", ["another shape", "no such layer", "half a pair", "a norm"])
 async def test_a_lora_that_does_not_fit_is_refused_and_the_engine_serves_on(base: Base, loras: dict[str, Unshelved], change: str) -> None:
     tensors = load_tensors(loras[NAMES[0]].weights)
-    name = next(iter(tensors))
+    name = min(tensors)
     tensor = tensors.pop(name)
     if change == "another shape":
-        tensors[name] = tensor[:, :5].contiguous()
+        tensors[name] = tensor[:, :3].contiguous()
     elif change == "no such layer":
         tensors[re.sub(r"layers\.\d", "layers.7", name)] = tensor
     elif change == "a norm":

@@ -1,0 +1,41 @@
+"""What `care promote` and `care rollback` share: asking first, and saying what came of it."""
+
+import getpass
+import json
+import sys
+
+import click
+
+from bot.exits import Exit
+from bot.promotion import Applied
+
+
+class Declined(click.ClickException):
+    """Nobody said yes."""
+
+    exit_code = Exit.USAGE
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Asks on a terminal. Raises Declined without one, or Abort."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise Declined(f"{question} There is no terminal to ask on; add --yes")
+    click.confirm(question, abort=True, err=True)
+
+
+def operator() -> str:
+    """Who changes the shelf from this terminal."""
+    return f"cli:{getpass.getuser()}"
+
+
+def say(applied: Applied, *, as_json: bool) -> None:
+    """What is live now and since when it is served."""
+    change = applied.change
+    if as_json:
+        told = {"live": change.lora_id, "before": change.before, "action": change.action, "seconds": applied.seconds}
+        click.echo(json.dumps(told))
+        return
+    when = "the next start serves it" if applied.seconds is None else f"served after {applied.seconds:.1f} s"
+    click.echo(f"live: {change.lora_id or 'the base'} (before: {change.before or 'the base'}); {when}")

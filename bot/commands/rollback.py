@@ -1,0 +1,20 @@
+"""`care rollback`: makes the predecessor of the live LoRA live again."""
+
+import click
+
+from bot import promotion
+from bot.cli import load_settings
+from bot.commands.changing import confirm, operator, say
+from model.shelf import Shelf
+
+
+@click.command()
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--reason", default="asked for by an operator", help="Kept in the history.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def rollback(yes: bool, reason: str, as_json: bool) -> None:
+    """Take the live LoRA back, and return once the server serves its predecessor (or the base)."""
+    settings = load_settings()
+    shelf = Shelf(settings.loras)
+    confirm("Take the live LoRA back?", yes=yes)
+    say(promotion.rollback(shelf, settings.home, by=operator(), reason=reason), as_json=as_json)

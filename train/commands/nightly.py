@@ -1,0 +1,94 @@
+"""`care nightly`"""
+
+import json
+import os
+import signal
+from types import FrameType
+
+import click
+
+from bot import domains
+from bot.cli import load_settings
+from bot.exits import Exit
+from bot.home import running
+from bot.settings import Settings
+from bot.turns import now
+from model.shelf import Shelf
+from train import recipe as recipes
+from train.commands.beside import step_back
+from train.night import Night
+from train.nightly import PLAN, run
+from train.progress import Progress
+from train.report import result
+from train.runs import only_night
+
+_EXITS = {"promoted": Exit.DONE, "control": Exit.DONE, "kept": Exit.GATE_REFUSED, "reverted": Exit.REVERTED}
+
+
+@click.command()
+@click.option("--recipe", "recipe_name", help="A shipped recipe (embedded, nightly) or a TOML file; by default the one for CARE_MODEL.")
+@click.option("--dry-run", is_flag=True, help="Say what would be trained on and how, and stop before anything is loaded.")
+@click.option("--control", is_flag=True, help="Train without the ratings, same seed and steps, to compare with; never goes live.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def nightly(recipe_name: str | None, dry_run: bool, control: bool, as_json: bool) -> int:
+    """Learn from what people said: train a LoRA, measure it, and make it live if it is better."""
+    settings = load_settings()
+    night = _open(settings, recipe_name, control)
+    if dry_run:
+        run(night, PLAN)
+    else:
+        step_back(serving=running(settings.home) is not None)
+        with only_night(settings.home):
+            run(night)
+    click.echo(json.dumps(result(night), ensure_ascii=False) if as_json else _said(night))
+    return _EXITS[night.verdict] if night.verdict is not None else Exit.DONE
+
+
+def _open(settings: Settings, recipe_name: str | None, control: bool) -> Night:
+    return Night(
+        settings=settings,
+        recipe=recipes.load(recipe_name or recipes.default_name(settings.model)),
+        domains=domains.load(),
+        shelf=Shelf(settings.loras),
+        progress=Progress(),
+        stopped=_stop_on_signals(),
+        started_at=now(),
+        control=control,
+    )
+
+
+class _Stop:
+    """Set by SIGTERM or Ctrl-C; a second one ends the process at once."""
+
+    def __init__(self) -> None:
+        self._asked = False
+
+    def __call__(self) -> bool:
+        return self._asked
+
+    def ask(self, number: int, frame: FrameType | None) -> None:
+        self._asked = True
+        click.echo("stopping after this step …", err=True)
+        signal.signal(number, signal.SIG_DFL)
+
+
+def _stop_on_signals() -> _Stop:
+    stop = _Stop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop.ask)
+    return stop
+
+
+def _said(night: Night) -> str:
+    funnel = night.funnel
+    lines = [f"{funnel.rated} rated turns, {funnel.eligible} accepted ({night.new} new), {len(night.examples)} examples in all"]
+    if night.snapshot is not None:
+        lines.append(f"snapshot  {night.snapshot.path}")
+    lines.append(f"recipe    {', '.join(f'{name} {value}' for name, value in night.recipe.facts().items())}")
+    for gate in night.gates:
+        lines.append(f"{'passed' if gate.passed else 'FAILED':<9} {gate.gate}: {gate.measured:.4g} (limit {gate.limit:g})")
+    if night.verdict is not None and night.run is not None:
+        lora = f" {night.lora.id}" if night.lora is not None else ""
+        lines = [click.style(f"{night.verdict.upper()}{lora}: {night.why}", bold=True), *lines]
+        lines.append(f"report    {(night.run.folder / 'report.html').resolve()}")
+    return os.linesep.join(lines)

@@ -1,0 +1,70 @@
+"""Why a night ends without a new live LoRA, one class per exit code.
+
+NightError
+├── TooLittleData    10: fewer new accepted examples than a night needs; no alarm
+├── GateRefused      11: the candidate was measured and is not better; no alarm
+├── Reverted         12: promoted, and taken back because the server could not serve it
+├── RecipeInvalid     2: a recipe that can't be used, with every fault
+├── ItemsInvalid      2: a file of items for `care eval` that can't be used
+├── PublicDataInvalid 2: a file under CARE_PUBLIC_DATA that can't be read
+├── NoRoom           14: the disk is full or read-only
+└── Interrupted      15: stopped; the next night goes on from its last checkpoint
+"""
+
+from bot.exits import CareError, Exit
+
+
+class NightError(CareError):
+    """Anything that ends the night early."""
+
+
+class TooLittleData(NightError):
+    """Fewer new accepted examples than a night needs."""
+
+    exit = Exit.TOO_LITTLE_DATA
+
+
+class GateRefused(NightError):
+    """The candidate is not better than what is live."""
+
+    exit = Exit.GATE_REFUSED
+
+
+class Reverted(NightError):
+    """Promoted, and taken back because the server could not serve it."""
+
+    exit = Exit.REVERTED
+
+
+class RecipeInvalid(NightError):
+    """A recipe that can't be used."""
+
+    exit = Exit.USAGE
+
+
+class ItemsInvalid(NightError):
+    """A file of items that can't be used."""
+
+    exit = Exit.USAGE
+
+
+class PublicDataInvalid(NightError):
+    """A file under CARE_PUBLIC_DATA can't be read."""
+
+    exit = Exit.USAGE
+
+
+class NoRoom(NightError):
+    """The disk is full or read-only."""
+
+    exit = Exit.MACHINE_CANNOT
+
+
+class Interrupted(NightError):
+    """Stopped from outside; resumable."""
+
+    exit = Exit.INTERRUPTED
+
+
+class Diverged(Exception):
+    """Training produced gradients or losses that are no numbers, again and again. A gate turns it into a verdict."""

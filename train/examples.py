@@ -1,0 +1,108 @@
+"""Examples: what one training row is, which are held out, and the snapshot that fixes them. Pure but for reading files."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from model.chat import Message, Role
+
+_STARTER = Path(__file__).with_name("starter")
+_HELD_OUT_SHARE = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A prompt as the bot would send it, and the answer that it should get.
+
+    `group` is what the split hashes: the conversation it came from, or the document. `messages` end with the question.
+    """
+
+    id: str
+    group: str
+    messages: tuple[Message, ...]
+    response: str
+    domain: str
+    source: str
+    licence: str
+    turn_ids: tuple[str, ...] = ()
+    raters: tuple[str, ...] = ()
+
+    @property
+    def instruction(self) -> str:
+        """The question."""
+        return self.messages[-1].content
+
+    @property
+    def input(self) -> str:
+        """What was said before the question, as text; the system prompt is not part of it."""
+        return "\n".join(f"{message.role}: {message.content}" for message in self.messages[:-1] if message.role != "system")
+
+    @property
+    def held_out(self) -> bool:
+        """Never trained on, for ever: a fixed hash of the group puts one group in ten here."""
+        return int.from_bytes(hashlib.sha256(self.group.encode()).digest()[:8], "big") / 2**64 < _HELD_OUT_SHARE
+
+    def row(self) -> Mapping[str, object]:
+        """The example as a row of the snapshot."""
+        return {
+            "id": self.id,
+            "instruction": self.instruction,
+            "input": self.input,
+            "response": self.response,
+            "domain": self.domain,
+            "source": self.source,
+            "licence": self.licence,
+            "turn_ids": list(self.turn_ids),
+            "raters": list(self.raters),
+            "split": "held-out" if self.held_out else "train",
+            "messages": [{"role": message.role, "content": message.content} for message in self.messages],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All examples of a night in one file, named by its content: equal examples give equal bytes."""
+
+    path: Path
+    sha256: str
+
+
+def write_snapshot(examples: Iterable[Example], folder: Path) -> Snapshot:
+    """Keeps the examples, sorted by id, as JSONL under `folder`. Raises OSError."""
+    rows = [json.dumps(example.row(), ensure_ascii=False, sort_keys=True) for example in sorted(examples, key=lambda each: each.id)]
+    content = "".join(f"{row}\n" for row in rows).encode()
+    digest = hashlib.sha256(content).hexdigest()
+    path = folder / f"{digest[:16]}.jsonl"
+    if not path.exists() or path.read_bytes() != content:
+        folder.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        part.write_bytes(content)
+        part.replace(path)
+    return Snapshot(path.resolve(), digest)
+
+
+def starter(system_prompt: str) -> list[Example]:
+    """The set that ships with CARE: telecom, medical and banking support with triage, refusals and hand-over among it."""
+    return [
+        _starter_example(json.loads(line), path.stem, system_prompt)
+        for path in sorted(_STARTER.glob("*.jsonl"))
+        for line in path.read_text(encoding="utf-8").splitlines()
+    ]
+
+
+def _starter_example(row: Mapping[str, object], domain: str, system_prompt: str) -> Example:
+    name = f"starter/{row['id']}"
+    history = to_messages(cast("Sequence[Mapping[str, str]]", row.get("history", [])))
+    messages = (Message("system", system_prompt), *history, Message("user", str(row["instruction"])))
+    return Example(name, name, messages, str(row["response"]), domain, "starter", "as CARE")
+
+
+def to_messages(raw: Sequence[Mapping[str, str]]) -> tuple[Message, ...]:
+    """Messages from their JSON. Raises KeyError or ValueError."""
+    roles = {"system", "user", "assistant"}
+    if any(message["role"] not in roles for message in raw):
+        raise ValueError(f"a role is none of {', '.join(sorted(roles))}")
+    return tuple(Message(cast(Role, message["role"]), message["content"]) for message in raw)

@@ -1,0 +1,61 @@
+"""What a night knows so far: the workspace that its stages fill, one after another. Knows no stage."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal
+
+from bot.domains import Domains
+from bot.settings import Settings
+from model.manifest import BaseModel, GateResult, Lora
+from model.shelf import Shelf
+from train.collect import Funnel
+from train.examples import Example, Snapshot
+from train.gates import Score
+from train.progress import Progress
+from train.recipe import Recipe
+from train.runs import Loss, Run
+
+if TYPE_CHECKING:  # importing torch takes seconds, which a dry run does not need
+    from model.device import Device
+    from model.weights import Base
+
+Verdict = Literal["promoted", "kept", "reverted", "control"]
+
+
+@dataclass(slots=True)
+class Night:
+    """Settings and tools first; below them what each stage leaves for those after it."""
+
+    settings: Settings
+    recipe: Recipe
+    domains: Domains
+    shelf: Shelf
+    progress: Progress
+    stopped: Callable[[], bool]
+    started_at: datetime
+    control: bool = False
+
+    # collect
+    funnel: Funnel = field(default_factory=lambda: Funnel(0, 0))
+    examples: Sequence[Example] = ()
+    new: int = 0  # accepted examples that the live LoRA has not been trained or measured on
+    snapshot: Snapshot | None = None
+    # prepare
+    base: "Base | None" = None
+    identity: BaseModel | None = None
+    device: "Device | None" = None
+    run: Run | None = None
+    live: str | None = None
+    # train
+    losses: Sequence[Loss] = ()
+    trained: int = 0
+    too_long: int = 0
+    fault: str | None = None  # why there is no candidate to measure
+    # measure, judge
+    scores: Mapping[str, Sequence[Score]] = field(default_factory=dict)
+    gates: tuple[GateResult, ...] = ()
+    # shelve, promote
+    lora: Lora | None = None
+    verdict: Verdict | None = None
+    why: str = ""

@@ -1,0 +1,250 @@
+"""The night, as one list of stages. What each leaves on the disk is what the next start goes on from.
+
+A night that is killed anywhere and started again does what is left of it: collecting is repeated (equal ratings give an equal
+snapshot, and so the same run), training goes on from its last complete checkpoint, and what was finished stays as it is. Only
+`promote` touches what the server sees, in one rename.
+"""
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+
+from bot import promotion
+from bot.store import Store
+from bot.turns import RatedTurn
+from model.errors import LoraBaseMismatch, LoraDamaged, LoraMissing
+from model.manifest import Draft, Lora
+from model.shelf import CONFIG, WEIGHTS, Unshelved, unshelve
+from train import collect as ratings
+from train import gates, public, report, runs
+from train.errors import Diverged, Interrupted, TooLittleData
+from train.examples import Example, starter, write_snapshot
+from train.night import Night
+
+# Fewer new examples than this are not worth a night (docs/architecture.md: exit 10).
+FEWEST_NEW = 8
+CANDIDATE, BASE = "candidate", "base"  # names among the scores
+_SCORES = "scores.json"
+
+
+def collect(night: Night) -> None:
+    """Every accepted example to date, the starter set and public data where it is, as one snapshot."""
+    rated, corrupt = _rated(night)
+    accepted, night.funnel = ratings.accept(rated, corrupt, night.domains)
+    known = _known_to_live(night)
+    night.new = sum(example.id not in known for example in accepted)
+    given = [*starter(night.domains.system_prompt), *public.examples(night.settings.public_data, night.recipe, night.domains.system_prompt)]
+    # The control is measured on the same items as the night that it is compared with: only what is trained on differs.
+    night.examples = [*given, *(example for example in accepted if example.held_out or not night.control)]
+    night.snapshot = write_snapshot(night.examples, night.settings.runs / "snapshots")
+
+
+def _rated(night: Night) -> tuple[list[RatedTurn], list[str]]:
+    if not night.settings.database.exists():
+        return [], []
+    store = Store(night.settings.database, read_only=True)
+    try:
+        return store.rated()
+    finally:
+        store.close()
+
+
+def _known_to_live(night: Night) -> frozenset[str]:
+    """The examples that the live LoRA has seen; none when it can't be read, so that the night can put another in its place."""
+    with suppress(LoraMissing, LoraDamaged):
+        live = night.shelf.live()
+        return frozenset(night.shelf.read(live).draft.example_ids) if live is not None else frozenset()
+    return frozenset()
+
+
+def prepare(night: Night) -> None:
+    """Finds the base, the device and the run; ends here when there is too little to learn from."""
+    from model import weights  # importing torch takes seconds, which a dry run does not need
+    from model.device import find_device
+
+    assert night.snapshot is not None
+    unfinished = runs.has_unfinished(night.settings.runs, night.snapshot)
+    if night.new < FEWEST_NEW and not night.control and not unfinished:
+        raise TooLittleData(
+            f"{night.new} new accepted examples, a night needs {FEWEST_NEW}; nothing was trained and the shelf is unchanged"
+        )
+    night.base = weights.find(night.settings.model, night.settings.models)
+    night.identity = weights.identify(night.base)
+    night.device = find_device(night.settings.device)
+    key = runs.run_key(night.snapshot, night.recipe, night.identity, control=night.control)
+    night.run = runs.find_or_make(night.settings.runs, key, night.snapshot, night.started_at.date())
+    night.live = night.shelf.live()
+
+
+def train(night: Night) -> None:
+    """The candidate, from the base, on everything that is not held out."""
+    run = night.run
+    assert run is not None
+    assert night.base is not None
+    assert night.device is not None
+    if not runs.is_complete(run.candidate, run.key):
+        from train.finetune import finetune
+
+        shutil.rmtree(run.candidate, ignore_errors=True)
+        rows = [example for example in night.examples if not example.held_out]
+        total = night.recipe.steps
+        try:
+            trained = finetune(
+                night.base,
+                night.device,
+                rows,
+                night.recipe,
+                run,
+                lambda step, loss: night.progress.step(step, total, f"loss {loss:.2f}"),
+                night.stopped,
+            )
+        except Diverged as error:
+            night.fault = str(error)
+            return
+        if trained is None:
+            raise Interrupted("stopped while training; `care nightly` goes on from the last checkpoint")
+        runs.write_json(run.candidate / "training.json", asdict(trained))
+        runs.mark_complete(run.candidate, run.key)
+    told = json.loads((run.candidate / "training.json").read_text())
+    night.losses = [runs.Loss(**loss) for loss in told["losses"]]
+    night.trained, night.too_long = told["rows"], told["too_long"]
+
+
+def measure(night: Night) -> None:
+    """Base, live and candidate on the same held-out items."""
+    if night.fault is not None or _measured_before(night):
+        return
+    assert night.run is not None
+    try:
+        candidate = unshelve(_lora(night), {name: (night.run.candidate / name).read_bytes() for name in (WEIGHTS, CONFIG)})
+    except LoraDamaged as error:
+        night.fault = str(error)
+        return
+    night.scores = _measure(night, candidate, [example for example in night.examples if example.held_out])
+    scores = {name: [asdict(score) for score in found] for name, found in night.scores.items()}
+    runs.write_json(night.run.folder / _SCORES, {"key": night.run.key, "live": night.live, "scores": scores})
+
+
+def _measured_before(night: Night) -> bool:
+    """Takes the scores of a start that was killed later on, if what is live is still what it was compared with."""
+    run = night.run
+    assert run is not None
+    try:
+        told = json.loads((run.folder / _SCORES).read_text())
+        if told["key"] != run.key or night.live not in (told["live"], run.lora_id):
+            return False
+        night.scores = {name: [gates.Score(**score) for score in scores] for name, scores in told["scores"].items()}
+        night.live = told["live"]
+        return True
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _measure(night: Night, candidate: Unshelved, items: Sequence[Example]) -> dict[str, list[gates.Score]]:
+    from train.evaluate import measure as measure_all
+
+    assert night.base is not None
+    assert night.device is not None
+    loras = {CANDIDATE: candidate}
+    if night.live is not None:
+        with suppress(LoraMissing, LoraDamaged, LoraBaseMismatch):  # what can't be served needs no beating
+            loras[night.live] = night.shelf.open(night.live, night.identity)
+
+    def progress(done: int, total: int) -> None:
+        if night.stopped():
+            raise Interrupted("stopped while measuring; `care nightly` goes on from the trained candidate")
+        night.progress.step(done, total)
+
+    return measure_all(night.base, night.device, loras, items, night.recipe.max_tokens, progress)
+
+
+def judge(night: Night) -> None:
+    """The gates."""
+    if night.fault is not None:
+        night.gates = gates.failed("finite weights and gradients", 0.0, 1.0)
+        return
+    live = night.scores.get(night.live) if night.live is not None else None
+    night.gates = gates.judge(night.scores[CANDIDATE], night.scores[BASE], live)
+
+
+def shelve(night: Night) -> None:
+    """The candidate on the shelf, whatever the gates said, with what they said."""
+    if night.fault is None:
+        assert night.run is not None
+        night.lora = night.shelf.add(_lora(night).draft, night.run.candidate)
+
+
+def _lora(night: Night) -> Lora:
+    """The candidate as its manifest will describe it."""
+    assert night.run is not None
+    assert night.snapshot is not None
+    assert night.identity is not None
+    draft = Draft(
+        id=night.run.lora_id,
+        created_at=night.started_at,
+        base=night.identity,
+        snapshot_sha256=night.snapshot.sha256,
+        seed=night.recipe.seed,
+        recipe=night.recipe.facts(),
+        gates=night.gates,
+        example_ids=tuple(sorted(example.id for example in night.examples)),
+        control=night.control,
+    )
+    return Lora(draft, 0, {}, night.run.candidate)
+
+
+def promote(night: Night) -> None:
+    """The candidate goes live if every gate passed, and stays if the running server can serve it."""
+    refused = [result.gate for result in night.gates if not result.passed]
+    if night.control:
+        night.verdict, night.why = "control", "trained without the ratings, to compare with; a control never goes live"
+    elif refused:
+        night.verdict, night.why = "kept", night.fault or f"not passed: {', '.join(refused)}"
+    else:
+        _go_live(night)
+
+
+def _go_live(night: Night) -> None:
+    assert night.lora is not None
+    try:
+        promotion.promote(night.shelf, night.settings.home, night.lora.id, by="night", reason="every gate passed")
+    except promotion.Reverted as error:
+        night.verdict, night.why = "reverted", str(error)
+    else:
+        night.verdict, night.why = "promoted", "every gate passed"
+
+
+def tell(night: Night) -> None:
+    """The report; with it the run is finished."""
+    assert night.run is not None
+    assert night.verdict is not None
+    report.write(night, night.run.folder)
+    night.run.finish(night.verdict)
+
+
+Stage = Callable[[Night], None]
+
+PLAN: tuple[tuple[str, Stage], ...] = (("collecting examples", collect),)
+STAGES: tuple[tuple[str, Stage], ...] = (
+    *PLAN,
+    ("preparing", prepare),
+    ("training", train),
+    ("measuring", measure),
+    ("judging", judge),
+    ("shelving", shelve),
+    ("promoting", promote),
+    ("reporting", tell),
+)
+
+
+def run(night: Night, stages: Sequence[tuple[str, Stage]] = STAGES) -> None:
+    """Runs the stages in order. Raises NightError, or an error of the store, the engine or the shelf; all are resumable."""
+    for name, stage in stages:
+        if night.stopped():
+            raise Interrupted(f"stopped before {name}; `care nightly` goes on from there")
+        night.progress.stage(name)
+        with runs.room(night.settings.home):
+            stage(night)
+    night.progress.close()

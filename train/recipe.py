@@ -1,0 +1,60 @@
+"""How to train: a Recipe from TOML. Knows no data and no model."""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from train.errors import RecipeInvalid
+
+_SHIPPED = Path(__file__).with_name("recipes")
+
+
+class Recipe(BaseModel):
+    """One way to train a LoRA. `recipes/*.toml` say why each number is what it is."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")]
+    steps: Annotated[int, Field(ge=1, le=100_000)]
+    batch_size: Annotated[int, Field(ge=1, le=1024)]  # examples in one forward pass
+    accumulate: Annotated[int, Field(ge=1, le=1024)]  # passes in one step
+    learning_rate: Annotated[float, Field(gt=0, lt=1)]
+    warmup_steps: Annotated[int, Field(ge=0)]
+    rank: Annotated[int, Field(ge=1, le=256)]
+    alpha: Annotated[int, Field(ge=1, le=1024)]
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    max_tokens: Annotated[int, Field(ge=64, le=131_072)]  # of a prompt with its answer
+    save_every: Annotated[int, Field(ge=1)]  # steps between two checkpoints
+    gradient_checkpointing: bool
+    public_per_source: Annotated[int, Field(ge=0)]  # most examples from one public source
+    seed: int
+
+    def facts(self) -> Mapping[str, str | int | float | bool]:
+        """The recipe as plain values, for manifests and reports."""
+        return dict(self)
+
+
+def load(name: str) -> Recipe:
+    """A shipped recipe by its name, or one in a TOML file. Raises RecipeInvalid, which names every fault."""
+    path = _SHIPPED / f"{name}.toml" if "/" not in name and not name.endswith(".toml") else Path(name)
+    try:
+        return Recipe.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        shipped = ", ".join(sorted(file.stem for file in _SHIPPED.glob("*.toml")))
+        raise RecipeInvalid(f"--recipe {name!r} can't be read ({error.strerror}); name one of {shipped}, or a TOML file") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeInvalid(f"{path} is no TOML: {error}") from error
+    except ValidationError as error:
+        raise RecipeInvalid("\n".join(_fault(path, fault["loc"], fault["msg"], fault["input"]) for fault in error.errors())) from error
+
+
+def _fault(path: Path, where: tuple[int | str, ...], message: str, value: object) -> str:
+    return f"{path}: {'.'.join(map(str, where))} = {value!r}: {message}"
+
+
+def default_name(model: str) -> str:
+    """The recipe that fits what CARE_MODEL names."""
+    return "embedded" if model == "embedded" else "nightly"

@@ -1,0 +1,134 @@
+"""What a night did, for people (HTML with a loss curve) and for programs (JSON). Verdict first. Knows no stage."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from bot.turns import now
+from train.gates import Interval, Score, paired
+from train.night import Night
+from train.runs import Loss, write_json
+
+_VERDICTS = {
+    "promoted": "Promoted",
+    "kept": "Kept what was live",
+    "reverted": "Promoted, and taken back",
+    "control": "Control trained",
+}
+_SHOWN_DIFFERENCES = 5
+_SMOOTHING = 8
+
+
+def write(night: Night, folder: Path) -> None:
+    """Writes report.json, report.html and loss.png into the night's folder. Raises OSError."""
+    if night.losses:
+        draw_losses(night.losses, folder / "loss.png")
+    write_json(folder / "report.json", result(night))
+    (folder / "report.html").write_text(_html(night), encoding="utf-8")
+
+
+def result(night: Night) -> Mapping[str, object]:
+    """The night for other programs; what it did not come to is left out."""
+    told: dict[str, object] = {
+        "funnel": funnel(night),
+        "snapshot": str(night.snapshot.path) if night.snapshot else None,
+        "snapshot_sha256": night.snapshot.sha256 if night.snapshot else None,
+        "recipe": dict(night.recipe.facts()),
+        "control": night.control,
+    }
+    if night.verdict is None or night.run is None:
+        return told
+    return told | {
+        "verdict": night.verdict,
+        "why": night.why,
+        "lora": night.lora.id if night.lora else None,
+        "compared_with": night.live or "base",
+        "gates": [asdict(gate) for gate in night.gates],
+        "losses": [asdict(loss) for loss in night.losses],
+        "scores": {name: [asdict(score) for score in scores] for name, scores in night.scores.items()},
+        "comparisons": {name: asdict(interval) for name, interval in _comparisons(night).items()},
+        "minutes": round((now() - night.started_at).total_seconds() / 60, 1),
+        "report": str((night.run.folder / "report.html").resolve()),
+    }
+
+
+def funnel(night: Night) -> Mapping[str, int]:
+    """How many of each kind there were, from the rated turns to the trained rows."""
+    people = [example for example in night.examples if example.turn_ids]
+    return {
+        **asdict(night.funnel),
+        "new": night.new,
+        "held_out": sum(example.held_out for example in night.examples),
+        "starter": sum(example.source == "starter" for example in night.examples),
+        "public": sum(example.id.startswith("public/") for example in night.examples),
+        "from_people": len(people),
+        "too_long": night.too_long,
+        "trained": night.trained or sum(not example.held_out for example in night.examples),
+    }
+
+
+def _comparisons(night: Night) -> dict[str, Interval]:
+    """The candidate against each other model, by name."""
+    mine = night.scores.get("candidate", ())
+    return {name: paired(mine, scores) for name, scores in night.scores.items() if name != "candidate"}
+
+
+def draw_losses(losses: Sequence[Loss], path: Path) -> None:
+    """The loss of every step, and its running mean, as a PNG."""
+    from matplotlib.figure import Figure  # half a second, and only a finished night draws
+
+    figure = Figure(figsize=(8, 3.2), dpi=120, layout="constrained")
+    axes = figure.subplots()
+    steps, values = [loss.step for loss in losses], [loss.loss for loss in losses]
+    means = [sum(part) / len(part) for part in (values[max(0, at - _SMOOTHING + 1) : at + 1] for at in range(len(values)))]
+    axes.plot(steps, values, color="#9db7d5", linewidth=1, label="each step")
+    axes.plot(steps, means, color="#1f5c99", linewidth=2, label=f"mean of the last {_SMOOTHING}")
+    axes.set(xlabel="step", ylabel="loss of the answers (nats a token)", xlim=(0, max(steps) + 1), ylim=(0, max(values) * 1.05))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", alpha=0.3)
+    axes.legend(frameon=False)
+    figure.savefig(path)
+
+
+def _html(night: Night) -> str:
+    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined)
+    assert night.run is not None
+    assert night.verdict is not None
+    assert night.snapshot is not None
+    assert night.identity is not None
+    return environment.get_template("report.html").render(
+        night=night,
+        verdict=_VERDICTS[night.verdict],
+        good=night.verdict == "promoted",
+        funnel=_words(funnel(night)),
+        comparisons=_comparisons(night),
+        models=_model_table(night.scores),
+        differences=_differences(night),
+        minutes=round((now() - night.started_at).total_seconds() / 60, 1),
+        texts={example.id: example for example in night.examples},
+    )
+
+
+def _words(counts: Mapping[str, int]) -> Mapping[str, int]:
+    return {name.replace("_", " "): n for name, n in counts.items()}
+
+
+def _model_table(scores: Mapping[str, Sequence[Score]]) -> Mapping[str, Mapping[str, float]]:
+    """Mean loss of each model, over all items and by domain."""
+    table = {}
+    for name, found in scores.items():
+        domains = {"all": list(found)} | {each: [s for s in found if s.domain == each] for each in sorted({s.domain for s in found})}
+        table[name] = {domain: sum(score.loss for score in part) / len(part) for domain, part in domains.items() if part}
+    return table
+
+
+def _differences(night: Night) -> Sequence[tuple[str, float]]:
+    """The items that the candidate gained and lost most on, against what it was compared with."""
+    other = {score.item: score.loss for score in night.scores.get(night.live or "base", ())}
+    mine = night.scores.get("candidate", ())
+    ordered = sorted(((score.item, score.loss - other[score.item]) for score in mine if score.item in other), key=lambda pair: pair[1])
+    if len(ordered) <= 2 * _SHOWN_DIFFERENCES:
+        return ordered
+    return [*ordered[:_SHOWN_DIFFERENCES], *ordered[-_SHOWN_DIFFERENCES:]]
