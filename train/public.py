@@ -13,6 +13,7 @@ import hashlib
 import json
 import re
 import tarfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,9 @@ from train.examples import Example
 from train.recipe import Recipe
 
 _MOST_WORDS = 250
+# Whatever the readers of these formats make of a file that is none.
+_ARCHIVE_DAMAGE = (OSError, EOFError, zlib.error, tarfile.TarError)
+_DAMAGE = (*_ARCHIVE_DAMAGE, ValueError, KeyError, IndexError, AttributeError, TypeError, ElementTree.ParseError, csv.Error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,7 @@ def _chosen(source: _Source, folder: Path, most: int, system_prompt: str) -> lis
 def _read(source: _Source, path: Path) -> Sequence[_Row]:
     try:
         return list(source.read(path))
-    except (OSError, ValueError, KeyError, IndexError, AttributeError, tarfile.TarError, ElementTree.ParseError, csv.Error) as error:
+    except _DAMAGE as error:
         raise PublicDataInvalid(
             f"{path} can't be read as {source.name} ({type(error).__name__}: {error}); restore it, or unset CARE_PUBLIC_DATA"
         ) from error

@@ -1,6 +1,7 @@
 """The real `care serve`, with what a test needs changed: a scripted engine, or a SIGKILL at a named point.
 
-`python -m tests.fakes.server [--scripted PAUSE [--break-at REQUEST]] [--kill-at POINT:COUNT]`, settings in the environment as always.
+`python -m tests.fakes.server [--scripted PAUSE [--break-at REQUEST] [--refuse-lora ID]] [--kill-at POINT:COUNT]`,
+settings in the environment as always.
 """
 
 import argparse
@@ -14,6 +15,7 @@ from bot.cli import load_settings
 from bot.commands import serve
 from bot.connectors.web.feed import Feed
 from bot.store import Store
+from model.errors import LoraDamaged
 from tests.fakes.engine import ScriptedEngine
 
 POINTS: dict[str, tuple[type, str, bool]] = {
@@ -31,6 +33,7 @@ def main() -> None:
     parser.add_argument("--scripted", type=float)
     parser.add_argument("--kill-at")
     parser.add_argument("--break-at", type=int)
+    parser.add_argument("--refuse-lora", default="")
     arguments = parser.parse_args()
     if arguments.kill_at:
         point, _, count = arguments.kill_at.partition(":")
@@ -42,6 +45,7 @@ def main() -> None:
         pause = arguments.scripted
         engine = ScriptedEngine(step=lambda: asyncio.sleep(pause), slots=settings.slots, queue=settings.queue)
         engine.breaks_at = arguments.break_at
+        engine.refuses[arguments.refuse_lora] = LoraDamaged("the script refuses it")
         serve.run(settings, engine)
 
 

@@ -1,0 +1,57 @@
+"""Recipes: the shipped ones, and what is refused by name."""
+
+from pathlib import Path
+
+import pytest
+
+from train.errors import RecipeInvalid
+from train.recipe import default_name, load
+
+
+@pytest.mark.parametrize("name", ["embedded", "nightly"])
+def test_the_shipped_recipes_have_cares_rank_alpha_and_dropout(name: str) -> None:
+    recipe = load(name)
+    assert (recipe.name, recipe.rank, recipe.alpha, recipe.dropout) == (name, 8, 32, 0.05)
+
+
+def test_the_recipe_follows_the_model() -> None:
+    assert [default_name(model) for model in ("embedded", "microsoft/Phi-3.5-mini-instruct")] == ["embedded", "nightly"]
+
+
+def changed(tmp_path: Path, old: str, new: str) -> str:
+    path = tmp_path / "mine.toml"
+    text = Path("train/recipes/embedded.toml").read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("rank = 8", "rank = 0", "rank = 0: Input should be greater than or equal to 1"),
+        ("rank = 8", 'rank = "8"', "rank = '8': Input should be a valid integer"),
+        ("dropout = 0.05", "dropout = 1.5", "dropout = 1.5"),
+        ("learning_rate = 1e-3", "learning_rate = nan", "learning_rate = nan"),
+        ("steps = 60", "", "steps"),
+        ("rank = 8", "rank = 8\nranks = 8", "ranks = 8: Extra inputs are not permitted"),
+        ('name = "embedded"', 'name = "../x"', "name = '../x'"),
+        ("rank = 8", "rank =", "is no TOML"),
+    ],
+)
+def test_a_value_that_can_not_be_is_refused_by_name(tmp_path: Path, old: str, new: str, said: str) -> None:
+    with pytest.raises(RecipeInvalid) as caught:
+        load(changed(tmp_path, old, new))
+    assert said in str(caught.value)
+    assert "mine.toml" in str(caught.value)
+
+
+def test_every_fault_is_named_at_once(tmp_path: Path) -> None:
+    with pytest.raises(RecipeInvalid) as caught:
+        load(changed(tmp_path, "rank = 8\nalpha = 32", "rank = 0\nalpha = 0"))
+    assert len(str(caught.value).splitlines()) == 2
+
+
+def test_an_unknown_recipe_names_those_there_are() -> None:
+    with pytest.raises(RecipeInvalid, match="name one of embedded, nightly"):
+        load("fast")
