@@ -58,7 +58,7 @@ _CODES: tuple[tuple[type[Exception], Exit], ...] = (
     (EngineError, Exit.MACHINE_CANNOT),
     (StoreError, Exit.MACHINE_CANNOT),
 )
-EXPECTED = (CareError, *(kind for kind, _ in _CODES))
+EXPECTED: tuple[type[Exception], ...] = (CareError, *(kind for kind, _ in _CODES))
 
 
 def exit_code(error: Exception) -> Exit:

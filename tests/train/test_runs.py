@@ -83,10 +83,10 @@ def test_a_marker_that_makes_no_sense_marks_nothing(tmp_path: Path, marker: str)
 
 
 def test_a_second_night_at_the_same_time_is_refused_by_the_first_ones_process(tmp_path: Path) -> None:
-    with only_night(tmp_path / "home"):
-        with pytest.raises(AlreadyRunning, match=r"another night runs .* \(process \d+\)"), only_night(tmp_path / "home"):
-            pass
-    with only_night(tmp_path / "home"):
+    home = tmp_path / "home"
+    with only_night(home), pytest.raises(AlreadyRunning, match=r"another night runs .* \(process \d+\)"), only_night(home):
+        pass
+    with only_night(home):
         pass
 
 

@@ -1,0 +1,254 @@
+"""Whole nights on a tiny model: what they exit with, what they leave, and that a kill anywhere costs nothing that serves."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from bot.store import Store
+from model.shelf import Shelf
+from tests.model.tiny import save_tiny
+from tests.train.people import Day
+from train.nightly import STAGES
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+RECIPE = """
+name = "tiny"
+steps = {steps}
+batch_size = 2
+accumulate = 1
+learning_rate = 0.02
+warmup_steps = 1
+rank = 2
+alpha = 8
+dropout = 0.05
+max_tokens = 1900
+save_every = 3
+gradient_checkpointing = false
+public_per_source = 0
+seed = 1
+"""
+
+
+@dataclass
+class Nights:
+    """One warm process that runs nights in one CARE_HOME."""
+
+    process: "subprocess.Popen[str]"
+    model: Path
+    home: Path
+    day: Day
+
+    def run(self, *arguments: str, steps: int = 12, kill: str = "", patch: str = "") -> int:
+        """A night; its exit code, negative for a signal."""
+        recipe = self.home / f"{steps}.toml"
+        recipe.write_text(RECIPE.format(steps=steps))
+        settings = {"CARE_HOME": str(self.home), "CARE_MODEL": str(self.model), "CARE_DEVICE": "cpu", "OMP_NUM_THREADS": "1"}
+        order = {
+            "arguments": ["nightly", "--recipe", str(recipe), *arguments],
+            "settings": settings,
+            "log": str(self.home / "night"),
+            "kill": kill,
+            "patch": patch,
+        }
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps(order) + "\n")
+        self.process.stdin.flush()
+        code = int(self.process.stdout.readline())
+        assert code != 1, self.said
+        return code
+
+    @property
+    def said(self) -> str:
+        return (self.home / "night.err").read_text()
+
+    @property
+    def result(self) -> Mapping[str, object]:
+        told: Mapping[str, object] = json.loads((self.home / "night.out").read_text())
+        return told
+
+    @property
+    def shelf(self) -> Shelf:
+        return Shelf(self.home / "loras")
+
+    def live_bytes(self) -> str:
+        """The LoRA that serves, byte for byte, and where `live` points."""
+        live = self.shelf.live()
+        assert live is not None
+        digest = sha256(live.encode())
+        for path in sorted((self.shelf.folder / live).iterdir()):
+            digest.update(path.name.encode() + path.read_bytes())
+        return digest.hexdigest()
+
+    def people_say(self, n: int, first: int = 0) -> None:
+        self.day.corrected([(f"how do I cancel order {k}", f"quick, brown fox {k}: over my lazy card") for k in range(first, first + n)])
+
+
+@pytest.fixture(scope="module")
+def process() -> Iterator["subprocess.Popen[str]"]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("CARE_")}
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.fakes.night"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as warm:
+        yield warm
+        assert warm.stdin is not None
+        warm.stdin.close()
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny(tmp_path_factory.mktemp("tiny-model"), "llama", max_position_embeddings=2048).folder
+
+
+@pytest.fixture
+def nights(process: "subprocess.Popen[str]", model: Path, tmp_path: Path) -> Iterator[Nights]:
+    home = tmp_path / "home"
+    home.mkdir()
+    store = Store(home / "care.db")
+    yield Nights(process, model, home, Day(store))
+    store.close()
+
+
+def test_a_day_becomes_the_live_lora_and_the_next_night_without_news_exits_10(nights: Nights) -> None:
+    nights.people_say(12)
+    assert nights.run("--json") == 0, nights.said
+    told = nights.result
+    assert (told["verdict"], told["lora"]) == ("promoted", nights.shelf.live())
+    lora = nights.shelf.read(str(told["lora"]))
+    rows = [json.loads(line) for line in Path(str(told["snapshot"])).read_text().splitlines()]
+    assert lora.draft.snapshot_sha256 == sha256(Path(str(told["snapshot"])).read_bytes()).hexdigest()
+    assert set(lora.draft.example_ids) == {row["id"] for row in rows}
+    assert {row["id"] for row in rows if row["turn_ids"]} == {f"turn/t{n}" for n in range(1, 13)}
+    assert (lora.draft.recipe["rank"], lora.draft.seed, lora.draft.base.quantization) == (2, 1, "nf4")
+    assert all(gate.passed for gate in lora.draft.gates)
+    folder = Path(str(told["report"])).parent
+    page = (folder / "report.html").read_text()
+    assert page.index("Promoted") < page.index("Gates") < page.index("From ratings to rows")
+    assert (folder / "loss.png").read_bytes().startswith(b"\x89PNG")
+    assert json.loads((folder / "report.json").read_text())["verdict"] == "promoted"
+    before = nights.live_bytes()
+    assert nights.run() == 10
+    assert "0 new accepted examples, a night needs 8" in nights.said
+    nights.people_say(7, first=100)
+    assert nights.run() == 10
+    assert nights.live_bytes() == before
+
+
+def test_an_empty_day_exits_10_and_makes_no_shelf(nights: Nights) -> None:
+    (nights.home / "care.db").unlink()
+    assert nights.run() == 10
+    assert not nights.shelf.folder.exists()
+
+
+def test_a_dry_run_says_what_would_be_trained_on_and_trains_nothing(nights: Nights) -> None:
+    nights.people_say(3)
+    assert nights.run("--dry-run", "--json") == 0
+    told = nights.result
+    assert told["funnel"]["rated"] == told["funnel"]["eligible"] == told["funnel"]["new"] == 3  # type: ignore[index]
+    assert Path(str(told["snapshot"])).is_absolute()
+    assert told["recipe"]["rank"] == 2  # type: ignore[index]
+    assert "verdict" not in told
+    assert [path.name for path in (nights.home / "runs").iterdir()] == ["snapshots"]
+
+
+def test_a_control_is_trained_without_the_ratings_and_never_goes_live(nights: Nights) -> None:
+    nights.people_say(12)
+    assert nights.run("--control", "--json") == 0
+    lora = nights.shelf.read(str(nights.result["lora"]))
+    assert (lora.draft.control, lora.accepted, nights.shelf.live()) == (True, False, None)
+    snapshot = Path(str(nights.result["snapshot"])).read_text().splitlines()
+    assert not [row for row in map(json.loads, snapshot) if row["turn_ids"] and row["split"] == "train"]
+
+
+def test_a_candidate_that_is_no_better_than_live_is_kept_on_the_shelf_and_exits_11(nights: Nights) -> None:
+    nights.people_say(12)
+    assert nights.run() == 0
+    before = nights.live_bytes()
+    nights.people_say(8, first=100)
+    assert nights.run("--json", steps=1) == 11
+    assert nights.result["verdict"] == "kept"
+    assert "answer loss against live" in str(nights.result["why"])
+    assert nights.live_bytes() == before
+    assert [entry.state for entry in nights.shelf.list()] == ["live", "rejected"]
+
+
+@pytest.mark.parametrize("poison", ["poison gradients", "poison weights"])
+def test_training_that_ends_in_no_numbers_exits_11_with_a_report(nights: Nights, poison: str) -> None:
+    nights.people_say(12)
+    assert nights.run("--json", patch=poison) == 11
+    assert [gate["gate"] for gate in nights.result["gates"]] == ["finite weights and gradients"]  # type: ignore[attr-defined]
+    assert "numbers" in str(nights.result["why"])
+    assert list(nights.shelf.list()) == []
+    assert Path(str(nights.result["report"])).exists()
+
+
+def test_a_full_disk_exits_14_and_with_room_again_the_night_goes_on(nights: Nights) -> None:
+    nights.people_say(12)
+    assert nights.run(patch="fill the disk") == 14
+    assert "free some space" in nights.said
+    assert nights.run() == 0, nights.said
+
+
+def test_sigterm_leaves_a_checkpoint_and_exits_15_and_the_next_start_goes_on_from_it(nights: Nights) -> None:
+    nights.people_say(12)
+    assert nights.run(patch="terminate") == 15
+    [checkpoints] = nights.home.glob("runs/*/checkpoints")
+    assert (checkpoints / "checkpoint-5" / "COMPLETE").exists()
+    assert nights.run("--json") == 0
+    stopped = [(loss["step"], round(loss["loss"], 1)) for loss in nights.result["losses"]]  # type: ignore[attr-defined]
+    assert [step for step, _ in stopped] == list(range(1, 13))
+    assert nights.shelf.read(str(nights.shelf.live())).draft.recipe["steps"] == 12
+
+
+def test_a_live_lora_that_is_damaged_or_of_another_base_is_replaced(nights: Nights) -> None:
+    nights.people_say(12)
+    assert nights.run() == 0
+    first = nights.shelf.live()
+    (nights.shelf.folder / str(first) / "adapter_model.safetensors").write_bytes(b"x")
+    nights.people_say(8, first=100)
+    assert nights.run(steps=9) == 0, nights.said
+    assert nights.shelf.live() != first
+
+
+def test_a_damaged_database_exits_20(nights: Nights) -> None:
+    nights.people_say(12)
+    nights.day.store.close()
+    path = nights.home / "care.db"
+    path.write_bytes(b"SQLite format 3\0" + b"\xff" * 5000)
+    assert nights.run() == 20
+    assert "is damaged" in nights.said
+
+
+def test_a_kill_at_every_stage_and_at_ten_steps_leaves_what_serves_and_the_rerun_finishes(nights: Nights) -> None:
+    nights.people_say(12)
+    assert nights.run(steps=1) == 0
+    before, first = nights.live_bytes(), nights.shelf.live()
+    nights.people_say(12, first=50)
+    assert nights.run("--dry-run", "--json") == 0
+    snapshot = nights.result["snapshot_sha256"]
+    steps = sorted(random.Random(3).choices(range(1, 13), k=10))
+    early = [f"{when}:{name}" for name, _ in STAGES for when in ("before", "after")]
+    late = early.index("after:promoting")
+    order = [*early[:5], *(f"step:{step}" for step in steps), *early[5:late]]
+    for point in order:
+        assert nights.run(kill=point) == -9, (point, nights.said)
+        assert nights.live_bytes() == before, point
+    for point in early[late:-1]:
+        assert nights.run(kill=point) == -9, (point, nights.said)
+        assert nights.shelf.live() != first
+    assert nights.run("--json") == 0, nights.said
+    told = nights.result
+    assert (told["verdict"], told["snapshot_sha256"]) == ("promoted", snapshot)
+    lora = nights.shelf.read(str(nights.shelf.live()))
+    assert (lora.draft.snapshot_sha256, lora.id) == (snapshot, told["lora"])
+    assert [entry.state for entry in nights.shelf.list()] == ["retired", "live"]
+    assert nights.run() == 10
