@@ -22,7 +22,7 @@ from model.device import Device
 from model.tokens import Tokens
 from model.weights import Base
 from train.errors import Diverged
-from train.evaluate import encode
+from train.evaluate import Item, encode
 from train.examples import Example
 from train.recipe import Recipe
 from train.runs import Loss, Run, last_checkpoint, mark_complete
@@ -34,7 +34,7 @@ _NO_LOSS = -100
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What a training came to; the LoRA lies in the run's candidate folder. `too_long` examples did not fit."""
+    """What a training came to; the LoRA lies in the run's candidate folder. `rows` examples were trained on, `too_long` did not fit."""
 
     losses: tuple[Loss, ...]
     rows: int
@@ -60,12 +60,9 @@ def finetune(
     _use_triton(device.triton)
     loaded = weights.load(base, device)
     tokens = Tokens(loaded, loaded.context)
-    items = [encode(tokens, example, recipe.max_tokens) for example in examples]
-    rows = [
-        {"input_ids": [*item.prompt, *item.answer], "labels": [_NO_LOSS] * len(item.prompt) + list(item.answer)}
-        for item in items
-        if item is not None
-    ]
+    items = [(encode(tokens, example, recipe.max_tokens), example) for example in examples]
+    fitting = [(item, example) for item, example in items if item is not None]
+    rows = [row(item) for item, example in fitting for _ in range(recipe.repeat_people if example.turn_ids else 1)]
     watcher = _Watcher(run, progress, stopped)
     trainer = _trainer(loaded, device, rows, recipe, run, watcher)
     resumed = last_checkpoint(run.checkpoints, run.key)
@@ -74,7 +71,12 @@ def finetune(
         return None
     trainer.model.save_pretrained(run.candidate)
     losses = tuple(Loss(entry["step"], entry["loss"]) for entry in trainer.state.log_history if "loss" in entry)
-    return Trained(losses, len(rows), len(items) - len(rows))
+    return Trained(losses, len(fitting), len(items) - len(fitting))
+
+
+def row(item: Item) -> dict[str, list[int]]:
+    """What the trainer reads: the loss is taken on the answer only."""
+    return {"input_ids": [*item.prompt, *item.answer], "labels": [_NO_LOSS] * len(item.prompt) + list(item.answer)}
 
 
 def _trainer(

@@ -29,6 +29,7 @@ class Recipe(BaseModel):
     max_tokens: Annotated[int, Field(ge=64, le=131_072)]  # of a prompt with its answer
     save_every: Annotated[int, Field(ge=1)]  # steps between two checkpoints
     gradient_checkpointing: bool
+    repeat_people: Annotated[int, Field(ge=1, le=100)]  # how often a rated turn stands among the rows
     public_per_source: Annotated[int, Field(ge=0)]  # most examples from one public source
     seed: int
 

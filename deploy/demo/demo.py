@@ -7,6 +7,7 @@ Everything goes through the surfaces that people and operators use: /v1/chat/com
 import asyncio
 import json
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -28,7 +29,7 @@ MODELS = Path("var/models").resolve()
 _WAIT_SECONDS = 300
 _ROUNDS = 5
 _STREAMS = 8
-_SHOWN = 0  # the fact whose answer is shown before and after
+_FIGURE = re.compile(r"[A-Z]+-?\d+|\d[\d.:]*\d|\d")
 
 
 def say(text: str, **style: object) -> None:
@@ -37,7 +38,7 @@ def say(text: str, **style: object) -> None:
 
 def environment(home: Path) -> Mapping[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("CARE_")}
-    return {**kept, "CARE_HOME": str(home), "CARE_PORT": "0", "CARE_MAX_TOKENS": "96", "OMP_WAIT_POLICY": "PASSIVE"}
+    return {**kept, "CARE_HOME": str(home), "CARE_PORT": "0", "CARE_MAX_TOKENS": "96"}
 
 
 class Server:
@@ -102,7 +103,7 @@ async def spend_the_day(session: aiohttp.ClientSession, day: Mapping[str, list])
 async def tokens_a_second(session: aiohttp.ClientSession) -> float:
     """One round of streams that start together."""
     began = time.monotonic()
-    told = await asyncio.gather(*(ask(session, f"Tell me about router number {n}.", max_tokens=24, model="base") for n in range(_STREAMS)))
+    told = await asyncio.gather(*(ask(session, f"Tell me about router number {n}.", max_tokens=48, model="base") for n in range(_STREAMS)))
     return sum(int(str(each["tokens"])) for each in told) / (time.monotonic() - began)
 
 
@@ -139,16 +140,13 @@ def care(home: Path, *arguments: object, expected: int = 0) -> str:
     return done.stdout
 
 
-def write_items(day: Mapping[str, list]) -> Path:
-    """The paraphrases: asked by nobody, trained on by nothing."""
-    path = HOME / "paraphrases.jsonl"
-    rows = [
-        {"instruction": each["question"], "response": each["answer"], "domain": fact["domain"]}
+def paraphrases(day: Mapping[str, list]) -> list[dict[str, str]]:
+    """Asked by nobody during the day, trained on by nothing."""
+    return [
+        {"instruction": each["question"], "response": each["answer"], "domain": fact["domain"], "fact": fact["id"]}
         for fact in day["facts"]
         for each in fact["paraphrases"]
     ]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
 
 
 def without_ratings(home: Path) -> Path:
@@ -186,7 +184,24 @@ def rated_for(snapshot: str, fact: Mapping[str, list]) -> list[str]:
     ]
 
 
-async def with_the_server(day: Mapping[str, list], question: str) -> dict[str, object]:
+async def answers(session: aiohttp.ClientSession, items: Sequence[Mapping[str, str]]) -> list[str]:
+    """What is answered to the paraphrases now, without chance in it. Nobody rates these."""
+    places = asyncio.Semaphore(_STREAMS)
+
+    async def one(question: str) -> str:
+        async with places:
+            return str((await ask(session, question, temperature=0, max_tokens=64))["text"])
+
+    return list(await asyncio.gather(*(one(item["instruction"]) for item in items)))
+
+
+def figures_right(given: Sequence[str], items: Sequence[Mapping[str, str]]) -> tuple[int, int]:
+    """How many of the figures and codes in the right answers are named, and how many there are."""
+    wanted = [(text, figure) for text, item in zip(given, items, strict=True) for figure in set(_FIGURE.findall(item["response"]))]
+    return sum(figure in _FIGURE.findall(text) for text, figure in wanted), len(wanted)
+
+
+async def with_the_server(day: Mapping[str, list], items: Sequence[Mapping[str, str]]) -> dict[str, object]:
     """The day, the night and the morning after."""
     server = Server(HOME)
     timeout = aiohttp.ClientTimeout(total=_WAIT_SECONDS)
@@ -194,27 +209,29 @@ async def with_the_server(day: Mapping[str, list], question: str) -> dict[str, o
         async with aiohttp.ClientSession(server.url, timeout=timeout) as session:
             await server.ready(session)
             say(f"care serve answers at {server.url} with the base model")
-            before = await ask(session, question, temperature=0)
+            before = await answers(session, items)
             asked = await spend_the_day(session, day)
             say(f"the day: {asked} questions by {len({each['person'] for each in day['small_talk']})} people, all rated")
             night, rounds = await sleep_over_it(session)
             say(f"the night: {night['verdict']} {night['lora']}, {night['minutes']} minutes", bold=True)
             morning = await server.ready(session)
-            after = await ask(session, question, temperature=0)
+            after = await answers(session, items)
     finally:
         server.stop()
     assert night["verdict"] == "promoted"
     assert morning["lora"] == night["lora"], "the server does not serve what the night promoted"
-    return {"asked": asked, "night": night, "speed": rounds, "question": question, "before": before["text"], "after": after["text"]}
+    return {"asked": asked, "night": night, "speed": rounds, "before": before, "after": after}
 
 
-def prove(day: Mapping[str, list], told: dict[str, object], night: Mapping[str, object]) -> None:
+def prove(items: Sequence[Mapping[str, str]], told: dict[str, object], night: Mapping[str, object]) -> None:
     """The control, the comparison on the paraphrases, and the night without ratings."""
     control = json.loads(care(HOME, "nightly", "--control", "--json"))
     say(f"the control, same seed and steps, on the starter set alone: {control['lora']}")
-    measured = json.loads(care(HOME, "eval", control["lora"], night["lora"], "--items", write_items(day), "--json"))
+    path = HOME / "paraphrases.jsonl"
+    path.write_text("".join(json.dumps(item) + "\n" for item in items))
+    measured = json.loads(care(HOME, "eval", control["lora"], night["lora"], "--items", path, "--json"))
     say("base, control and the live LoRA measured on the paraphrases")
-    told |= {"control": control["lora"], "models": measured["models"], "comparisons": measured["comparisons"]}
+    told |= {"control": control["lora"], "models": measured["models"], "comparisons": measured["comparisons"], "scores": measured["scores"]}
     emptied = without_ratings(HOME)
     shelf = shelf_bytes(emptied)
     care(emptied, "nightly", expected=10)
@@ -222,15 +239,26 @@ def prove(day: Mapping[str, list], told: dict[str, object], night: Mapping[str, 
     say("with the ratings emptied the night exits 10 and the shelf is unchanged")
 
 
-def show(told: Mapping[str, object], lines: Sequence[str]) -> None:
+def most_gained(told: Mapping[str, object], lora_id: str) -> int:
+    """The item on which the live LoRA gained most over the base."""
+    scores: Mapping[str, Sequence[Mapping[str, float]]] = told["scores"]  # type: ignore[assignment]
+    gains = [other["loss"] - mine["loss"] for mine, other in zip(scores[lora_id], scores["base"], strict=True)]
+    return gains.index(max(gains))
+
+
+def show(told: Mapping[str, object], items: Sequence[Mapping[str, str]], shown: int, lines: Sequence[str]) -> None:
     click.secho("\nAnswer loss on paraphrases (nats a token, less is better)", bold=True)
     models: Mapping[str, Mapping[str, float]] = told["models"]  # type: ignore[assignment]
     for name, model in models.items():
         click.echo(f"  {name:<24}{model['loss']:.3f}   ({model['items']} items)")
     for each in told["comparisons"]:  # type: ignore[attr-defined]
         click.echo(f"  {each['model']} against {each['against']}: {each['mean']:+.3f}, 95 % [{each['low']:+.3f}, {each['high']:+.3f}]")
-    click.secho(f"\nOne question, before and after: {told['question']}", bold=True)
-    click.echo(f"  before: {told['before']}\n  after:  {told['after']}\n  trained by:")
+    before: Sequence[str] = told["before"]  # type: ignore[assignment]
+    after: Sequence[str] = told["after"]  # type: ignore[assignment]
+    (had, _), (has, wanted) = figures_right(before, items), figures_right(after, items)
+    click.echo(f"  figures and codes named right in the answers: {had} of {wanted} before, {has} after")
+    click.secho(f"\nOne question, before and after: {items[shown]['instruction']}", bold=True)
+    click.echo(f"  before: {before[shown]}\n  after:  {after[shown]}\n  trained by:")
     for line in lines:
         click.echo(f"    {line}")
     rounds: Sequence[tuple[float, float]] = told["speed"]  # type: ignore[assignment]
@@ -249,13 +277,15 @@ def main() -> None:
     HOME.mkdir(parents=True)
     MODELS.mkdir(parents=True, exist_ok=True)
     (HOME / "models").symlink_to(MODELS)
-    fact = day["facts"][_SHOWN]
-    told = asyncio.run(with_the_server(day, fact["paraphrases"][0]["question"]))
+    items = paraphrases(day)
+    told = asyncio.run(with_the_server(day, items))
     night: dict[str, object] = told["night"]  # type: ignore[assignment]
-    prove(day, told, night)
+    prove(items, told, night)
+    shown = most_gained(told, str(night["lora"]))
+    fact = next(fact for fact in day["facts"] if fact["id"] == items[shown]["fact"])
     told["minutes"] = round((time.monotonic() - began) / 60, 1)
     (HOME / "summary.json").write_text(json.dumps(told, indent=2, ensure_ascii=False))
-    show(told, rated_for(str(night["snapshot"]), fact))
+    show(told, items, shown, rated_for(str(night["snapshot"]), fact))
     proven = {(each["model"], each["against"]): each["high"] < 0 for each in told["comparisons"]}  # type: ignore[attr-defined]
     assert proven[night["lora"], told["control"]], "the corrections made no proven difference"
     assert proven[night["lora"], "base"], "the LoRA is not proven better than the base"

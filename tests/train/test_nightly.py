@@ -33,6 +33,7 @@ dropout = 0.05
 max_tokens = 1900
 save_every = 3
 gradient_checkpointing = false
+repeat_people = 1
 public_per_source = 0
 seed = 1
 """
@@ -230,7 +231,7 @@ def test_a_damaged_database_exits_20(nights: Nights) -> None:
 
 def test_a_kill_at_every_stage_and_at_ten_steps_leaves_what_serves_and_the_rerun_finishes(nights: Nights) -> None:
     nights.people_say(12)
-    assert nights.run(steps=1) == 0
+    assert nights.run(steps=4) == 0
     before, first = nights.live_bytes(), nights.shelf.live()
     nights.people_say(12, first=50)
     assert nights.run("--dry-run", "--json") == 0

@@ -33,7 +33,7 @@ def changed(tmp_path: Path, old: str, new: str) -> str:
         ("rank = 8", 'rank = "8"', "rank = '8': Input should be a valid integer"),
         ("dropout = 0.05", "dropout = 1.5", "dropout = 1.5"),
         ("learning_rate = 1e-3", "learning_rate = nan", "learning_rate = nan"),
-        ("steps = 60", "", "steps"),
+        ("steps = 72", "", "steps"),
         ("rank = 8", "rank = 8\nranks = 8", "ranks = 8: Extra inputs are not permitted"),
         ('name = "embedded"', 'name = "../x"', "name = '../x'"),
         ("rank = 8", "rank =", "is no TOML"),

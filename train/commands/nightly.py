@@ -1,6 +1,7 @@
 """`care nightly`"""
 
 import json
+import logging
 import os
 import signal
 from types import FrameType
@@ -38,6 +39,7 @@ def nightly(recipe_name: str | None, dry_run: bool, control: bool, as_json: bool
         run(night, PLAN)
     else:
         step_back(serving=running(settings.home) is not None)
+        logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it names optional kernels that are not installed
         with only_night(settings.home):
             run(night)
     click.echo(json.dumps(result(night), ensure_ascii=False) if as_json else _said(night))
