@@ -117,7 +117,7 @@ def _arguments(device: Device, recipe: Recipe, run: Run) -> SFTConfig:
         learning_rate=recipe.learning_rate,
         warmup_steps=recipe.warmup_steps,
         lr_scheduler_type="cosine",
-        gradient_checkpointing=recipe.gradient_checkpointing,
+        activation_checkpointing=recipe.gradient_checkpointing,
         save_steps=recipe.save_every,
         save_total_limit=2,
         logging_steps=1,

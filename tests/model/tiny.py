@@ -48,17 +48,20 @@ def save_tiny(folder: Path, family: str, **changes: object) -> Base:
     """A random model of two layers and its tokenizer, in fp32. It never ends an answer by itself: the stop token's logit is 0."""
     tokenizer = _tokenizer()
     config_class, shape = FAMILIES[family]
+    sizes: dict[str, Any] = {
+        "hidden_size": 64,
+        "intermediate_size": 128,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "max_position_embeddings": CONTEXT,
+        "initializer_range": 0.5,  # far apart logits: a greedy answer wanders instead of repeating one token
+    }
     config = config_class(
         vocab_size=len(tokenizer),
-        hidden_size=64,
-        intermediate_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        initializer_range=0.5,  # far apart logits: a greedy answer wanders instead of repeating one token
         bos_token_id=tokenizer.eos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.eos_token_id,
-        **({"max_position_embeddings": CONTEXT} | shape | changes),
+        **(sizes | shape | changes),
     )
     with torch.random.fork_rng():
         torch.manual_seed(0)
