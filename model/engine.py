@@ -11,8 +11,7 @@ from typing import Literal, Protocol
 
 from model.chat import Message
 from model.errors import EngineError
-from model.manifest import BaseModel
-from model.shelf import Unshelved
+from model.manifest import BaseModel, Unshelved
 
 
 @dataclass(frozen=True, slots=True)

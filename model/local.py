@@ -19,9 +19,8 @@ from typing import TYPE_CHECKING, Literal
 
 from model.engine import EngineStatus, Finish, FinishReason, Generation, Request
 from model.errors import Busy, EngineError, GenerationFailed, NotReady, OutOfMemory, UnknownLora
-from model.manifest import BaseModel
+from model.manifest import BaseModel, Unshelved
 from model.scheduler import Prefill, Scheduler, Step
-from model.shelf import Unshelved
 from model.text import TextStream
 
 if TYPE_CHECKING:  # importing torch takes seconds: the engine's thread does it

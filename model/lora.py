@@ -13,7 +13,7 @@ from safetensors.torch import load
 from torch import nn
 
 from model.errors import LoraDamaged
-from model.shelf import Unshelved
+from model.manifest import Unshelved
 
 _PREFIX = "base_model.model."
 

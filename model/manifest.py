@@ -67,6 +67,17 @@ class Lora:
 
 
 @dataclass(frozen=True, slots=True)
+class Unshelved:
+    """A LoRA whose bytes have just been verified: what an engine loads. `weights` is a safetensors file of finite fp32 tensors."""
+
+    lora: Lora
+    weights: bytes
+    rank: int
+    alpha: float
+    rslora: bool
+
+
+@dataclass(frozen=True, slots=True)
 class _Document:
     """The JSON of a manifest."""
 

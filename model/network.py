@@ -16,8 +16,8 @@ from model.device import DeviceChoice, find_device
 from model.engine import Sampling
 from model.errors import DeviceUnusable, OutOfMemory
 from model.lora import Factors, Loras
+from model.manifest import Unshelved
 from model.sampler import Sampler, next_tokens
-from model.shelf import Unshelved
 from model.slots import SlotCache
 from model.tokens import Tokens
 from model.weights import Loaded

@@ -26,7 +26,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from model.errors import Busy, LoraBaseMismatch, LoraDamaged, LoraMissing, NothingToRollBack
-from model.manifest import BaseModel, Draft, Lora, from_json, is_id, to_json
+from model.manifest import BaseModel, Draft, Lora, Unshelved, from_json, is_id, to_json
 
 WEIGHTS = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"
@@ -38,17 +38,6 @@ _LOCK_SECONDS = 10.0
 _MOST_RANK = 256
 
 State = Literal["live", "candidate", "rejected", "retired", "damaged"]
-
-
-@dataclass(frozen=True, slots=True)
-class Unshelved:
-    """A LoRA whose bytes have just been verified: what an engine loads. `weights` is a safetensors file of finite fp32 tensors."""
-
-    lora: Lora
-    weights: bytes
-    rank: int
-    alpha: float
-    rslora: bool
 
 
 @dataclass(frozen=True, slots=True)

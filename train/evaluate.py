@@ -14,7 +14,7 @@ from model import weights
 from model.device import Device
 from model.errors import ContextLengthExceeded
 from model.lora import Loras
-from model.shelf import Unshelved
+from model.manifest import Unshelved
 from model.tokens import Tokens
 from model.weights import Base
 from train.examples import Example

@@ -15,8 +15,8 @@ from bot import promotion
 from bot.store import Store
 from bot.turns import RatedTurn
 from model.errors import LoraBaseMismatch, LoraDamaged, LoraMissing
-from model.manifest import Draft, Lora
-from model.shelf import CONFIG, WEIGHTS, Unshelved, unshelve
+from model.manifest import Draft, Lora, Unshelved
+from model.shelf import CONFIG, WEIGHTS, unshelve
 from train import collect as ratings
 from train import gates, public, report, runs
 from train.errors import Diverged, Interrupted, TooLittleData

@@ -8,7 +8,7 @@ from typing import Literal
 
 from model.engine import EngineStatus, Finish, Generation, Request
 from model.errors import Busy, ContextLengthExceeded, EngineError, NotReady, UnknownLora
-from model.shelf import Unshelved
+from model.manifest import Unshelved
 from tests.fakes.loras import BASE
 
 

@@ -8,8 +8,8 @@ import torch
 from peft import LoraConfig, get_peft_model
 
 from model import weights
-from model.manifest import Draft, Lora
-from model.shelf import CONFIG, WEIGHTS, Unshelved
+from model.manifest import Draft, Lora, Unshelved
+from model.shelf import CONFIG, WEIGHTS
 from model.weights import Base
 from tests.model.tiny import FP32
 

@@ -26,8 +26,8 @@ def test_a_p100_with_a_wheel_of_newer_code_is_refused_and_told_what_to_install()
     ("capability", "dtype"),
     [((7, 0), torch.float16), ((7, 5), torch.float16), ((8, 0), torch.bfloat16), ((8, 6), torch.bfloat16), ((9, 0), torch.bfloat16)],
 )
-def test_bfloat16_begins_at_capability_8(capability: tuple[int, int], dtype: torch.dtype) -> None:
-    assert choose("cuda", Cuda("a GPU", capability, MODERN_WHEEL), cpu_has_bf16=False) == Device("cuda", dtype)
+def test_bfloat16_begins_at_capability_8_and_triton_at_7(capability: tuple[int, int], dtype: torch.dtype) -> None:
+    assert choose("cuda", Cuda("a GPU", capability, MODERN_WHEEL), cpu_has_bf16=False) == Device("cuda", dtype, triton=True)
 
 
 @pytest.mark.parametrize(("cpu_has_bf16", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])

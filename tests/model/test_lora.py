@@ -16,7 +16,7 @@ from safetensors.torch import save as save_tensors
 from model import weights
 from model.engine import Request
 from model.errors import LoraDamaged, UnknownLora
-from model.shelf import Unshelved
+from model.manifest import Unshelved
 from model.weights import Base
 from tests.model.loras import save_lora, unshelved
 from tests.model.tiny import FP32, Alone, Traced, alone, ask, serving, text_of

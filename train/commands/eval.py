@@ -14,7 +14,8 @@ from bot.home import running
 from bot.settings import Settings
 from bot.turns import now
 from model.chat import Message
-from model.shelf import Shelf, Unshelved
+from model.manifest import Unshelved
+from model.shelf import Shelf
 from train import recipe as recipes
 from train.commands.beside import step_back
 from train.errors import ItemsInvalid
