@@ -15,7 +15,7 @@ from bot import promotion
 from bot.store import Store
 from bot.turns import RatedTurn
 from model.errors import LoraBaseMismatch, LoraDamaged, LoraMissing
-from model.manifest import Draft, Lora, Unshelved
+from model.manifest import BaseModel, Draft, Lora, Unshelved
 from model.shelf import CONFIG, WEIGHTS, unshelve
 from train import collect as ratings
 from train import gates, public, report, runs
@@ -61,21 +61,46 @@ def _known_to_live(night: Night) -> frozenset[str]:
 
 def prepare(night: Night) -> None:
     """Finds the base, the device and the run; ends here when there is too little to learn from."""
-    from model import weights  # importing torch takes seconds, which a dry run does not need
-    from model.device import find_device
-
     assert night.snapshot is not None
-    unfinished = runs.has_unfinished(night.settings.runs, night.snapshot)
-    if night.new < FEWEST_NEW and not night.control and not unfinished:
+    if not _enough(night):
         raise TooLittleData(
             f"{night.new} new accepted examples, a night needs {FEWEST_NEW}; nothing was trained and the shelf is unchanged"
         )
-    night.base = weights.find(night.settings.model, night.settings.models)
-    night.identity = weights.identify(night.base)
+    from model.device import find_device  # importing torch takes seconds, which a night without news does not need
+
+    identity = _identify(night)
     night.device = find_device(night.settings.device)
-    key = runs.run_key(night.snapshot, night.recipe, night.identity, control=night.control)
+    key = runs.run_key(night.snapshot, night.recipe, identity, control=night.control)
     night.run = runs.find_or_make(night.settings.runs, key, night.snapshot, night.started_at.date())
     night.live = night.shelf.live()
+
+
+def _enough(night: Night) -> bool:
+    """Whether there is something to do: news, a control, a run that was killed, or a live LoRA that can't be served any more."""
+    assert night.snapshot is not None
+    if night.new >= FEWEST_NEW or night.control or runs.has_unfinished(night.settings.runs, night.snapshot):
+        return True
+    return night.funnel.eligible >= FEWEST_NEW and not _live_opens(night)
+
+
+def _live_opens(night: Night) -> bool:
+    """Whether the live LoRA can be served by the model that is set now."""
+    try:
+        live = night.shelf.live()
+        if live is not None:
+            night.shelf.open(live, _identify(night))
+    except (LoraMissing, LoraDamaged, LoraBaseMismatch):
+        return False
+    return True
+
+
+def _identify(night: Night) -> BaseModel:
+    if night.identity is None:
+        from model import weights  # see prepare
+
+        night.base = weights.find(night.settings.model, night.settings.models)
+        night.identity = weights.identify(night.base)
+    return night.identity
 
 
 def train(night: Night) -> None:

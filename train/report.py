@@ -17,6 +17,22 @@ _VERDICTS = {
     "reverted": "Promoted, and taken back",
     "control": "Control trained",
 }
+_MEANINGS = {
+    "rated": "turns that anybody rated",
+    "eligible": "accepted: a thumb up, or a correction",
+    "withdrawn": "every rating was taken back",
+    "disliked": "thumbs down, and nobody said what would have been right",
+    "contradictory": "people disagreed",
+    "unanswered": "no whole answer to learn",
+    "corrupt": "rows of the database that make no sense",
+    "new": "accepted, and unknown to the live LoRA",
+    "held_out": "examples that are only measured on, for ever",
+    "starter": "examples that ship with CARE",
+    "public": "examples from public data",
+    "from_people": "examples from rated turns",
+    "too_long": "examples that did not fit",
+    "trained": "examples that were trained on",
+}
 _SHOWN_DIFFERENCES = 5
 _SMOOTHING = 8
 
@@ -102,17 +118,14 @@ def _html(night: Night) -> str:
         night=night,
         verdict=_VERDICTS[night.verdict],
         good=night.verdict == "promoted",
-        funnel=_words(funnel(night)),
+        funnel=funnel(night),
+        meanings=_MEANINGS,
         comparisons=_comparisons(night),
         models=_model_table(night.scores),
         differences=_differences(night),
         minutes=round((now() - night.started_at).total_seconds() / 60, 1),
         texts={example.id: example for example in night.examples},
     )
-
-
-def _words(counts: Mapping[str, int]) -> Mapping[str, int]:
-    return {name.replace("_", " "): n for name, n in counts.items()}
 
 
 def _model_table(scores: Mapping[str, Sequence[Score]]) -> Mapping[str, Mapping[str, float]]:

@@ -116,10 +116,19 @@ def _fill_the_disk() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 
 
+def _turn_the_clock_back() -> None:
+    from datetime import UTC, datetime
+
+    from train.commands import nightly as command
+
+    command.now = lambda: datetime(1999, 1, 1, tzinfo=UTC)
+
+
 PATCHES: dict[str, Callable[[], None]] = {
     "poison gradients": _poison_gradients,
     "poison weights": _poison_weights,
     "fill the disk": _fill_the_disk,
+    "turn the clock back": _turn_the_clock_back,
     "terminate": lambda: _die_at_step(5, signal.SIGTERM),
 }
 

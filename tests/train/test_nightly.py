@@ -17,6 +17,7 @@ from model.shelf import Shelf
 from tests.model.tiny import save_tiny
 from tests.train.people import Day
 from train.nightly import STAGES
+from train.runs import only_night
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -210,14 +211,36 @@ def test_sigterm_leaves_a_checkpoint_and_exits_15_and_the_next_start_goes_on_fro
     assert nights.shelf.read(str(nights.shelf.live())).draft.recipe["steps"] == 12
 
 
-def test_a_live_lora_that_is_damaged_or_of_another_base_is_replaced(nights: Nights) -> None:
+def test_a_live_lora_that_can_not_be_served_is_replaced_without_any_news(nights: Nights) -> None:
     nights.people_say(12)
     assert nights.run() == 0
     first = nights.shelf.live()
     (nights.shelf.folder / str(first) / "adapter_model.safetensors").write_bytes(b"x")
-    nights.people_say(8, first=100)
     assert nights.run(steps=9) == 0, nights.said
-    assert nights.shelf.live() != first
+    second = nights.shelf.live()
+    assert second != first
+    nights.model = save_tiny(nights.home / "another-model", "llama", max_position_embeddings=2048, intermediate_size=192).folder
+    assert nights.run() == 0, nights.said
+    assert nights.shelf.live() not in (first, second)
+
+
+def test_a_clock_that_was_turned_back_neither_hides_the_news_nor_spoils_the_order(nights: Nights) -> None:
+    nights.people_say(12)
+    assert nights.run(steps=4) == 0
+    first = nights.shelf.live()
+    nights.people_say(8, first=100)
+    assert nights.run(patch="turn the clock back") == 0, nights.said
+    assert str(nights.shelf.live()).startswith("19990101-")
+    assert [entry.state for entry in nights.shelf.list()] == ["retired", "live"]
+    assert nights.run(patch="turn the clock back") == 10
+    assert nights.shelf.rollback(by="test", reason="").lora_id == first
+
+
+def test_a_second_night_at_the_same_time_exits_13(nights: Nights) -> None:
+    nights.people_say(12)
+    with only_night(nights.home):
+        assert nights.run() == 13
+    assert "another night runs" in nights.said
 
 
 def test_a_damaged_database_exits_20(nights: Nights) -> None:

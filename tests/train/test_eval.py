@@ -1,0 +1,131 @@
+"""`care eval` and the rim of the night: what is measured, what is refused, and how it steps back."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from model import weights
+from model.device import find_device
+from model.shelf import Shelf
+from model.weights import Base
+from tests.e2e.serving import CARE
+from tests.fakes.loras import draft
+from tests.model.loras import save_lora
+from tests.model.tiny import save_tiny
+from train.examples import Example
+from train.progress import Progress
+
+ITEMS = [{"instruction": f"how do I cancel order {n}?", "response": f"quick brown fox {n}", "domain": "telecom"} for n in range(6)]
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Base:
+    return save_tiny(tmp_path_factory.mktemp("model"), "llama", max_position_embeddings=2048)
+
+
+def care(home: Path, base: Base, *arguments: object, exits: int = 0) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("CARE_")}
+    settings = {"CARE_HOME": str(home), "CARE_MODEL": str(base.folder), "CARE_DEVICE": "cpu"}
+    done = subprocess.run([CARE, "eval", *map(str, arguments)], env=environment | settings, capture_output=True, text=True)
+    assert done.returncode == exits, done.stderr
+    return done
+
+
+@pytest.mark.slow
+def test_base_and_loras_are_compared_pair_by_pair_on_the_items_of_a_file(tmp_path: Path, base: Base) -> None:
+    shelf = Shelf(tmp_path / "loras")
+    for seed, lora_id in enumerate(("n1", "n2")):
+        shelf.add(draft(lora_id, base=weights.identify(base)), save_lora(tmp_path / lora_id, base, seed))
+    items = tmp_path / "items.jsonl"
+    items.write_text("\n".join(json.dumps(item) for item in ITEMS))
+    told = json.loads(care(tmp_path, base, "n1", "n2", "--items", items, "--json").stdout)
+    assert {name: model["items"] for name, model in told["models"].items()} == {"base": 6, "n1": 6, "n2": 6}
+    assert [(each["model"], each["against"]) for each in told["comparisons"]] == [("n1", "base"), ("n2", "base"), ("n2", "n1")]
+    for each in told["comparisons"]:
+        difference = told["models"][each["model"]]["loss"] - told["models"][each["against"]]["loss"]
+        assert each["mean"] == pytest.approx(difference)
+        assert each["low"] <= each["mean"] <= each["high"]
+        assert each["n"] == 6
+    assert "nothing" not in care(tmp_path, base, "n1", "--items", items).stdout
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "holds no items"),
+        ("{", "line 1"),
+        ('{"instruction": "x"}', "line 1"),
+        ('{"instruction": "x", "response": 3}', "response is no text"),
+    ],
+)
+def test_items_that_are_none_are_refused_with_their_line(tmp_path: Path, base: Base, content: str, said: str) -> None:
+    items = tmp_path / "items.jsonl"
+    items.write_text(content)
+    assert said in care(tmp_path, base, "--items", items, exits=2).stderr
+
+
+def test_a_lora_that_is_not_there_is_a_wrong_use(tmp_path: Path, base: Base) -> None:
+    items = tmp_path / "items.jsonl"
+    items.write_text(json.dumps(ITEMS[0]))
+    assert "there is no LoRA 'n9'" in care(tmp_path, base, "n9", "--items", items, exits=2).stderr
+
+
+def test_what_a_lora_is_measured_on_is_what_it_serves(base: Base, tmp_path: Path) -> None:
+    """The loss by hand, from the logits of the very network, for one item."""
+    import torch
+
+    from model.tokens import Tokens
+    from train.evaluate import encode, measure
+    from train.public import Message
+
+    example = Example("e", "g", (Message("system", "hello"), Message("user", "how do I")), "cancel my order", "other", "x", "")
+    cpu = find_device("cpu")
+    [score] = measure(base, cpu, {}, [example], 500, lambda done, total: None)["base"]
+    loaded = weights.load(base, cpu)
+    item = encode(Tokens(loaded, 500), example, 500)
+    assert item is not None
+    ids = torch.tensor([[*item.prompt, *item.answer]])
+    with torch.no_grad():
+        logits = loaded.network(ids).logits[0].float().log_softmax(-1)
+    expected = -sum(logits[len(item.prompt) + at - 1, token].item() for at, token in enumerate(item.answer)) / len(item.answer)
+    assert score.loss == pytest.approx(expected, rel=1e-2)
+
+
+_STEPPED = """
+import os, sys
+from train.commands.beside import step_back
+step_back(serving=sys.argv[1] == "serving")
+print(os.nice(0), os.environ["OMP_WAIT_POLICY"], os.environ.get("OMP_NUM_THREADS"), "torch" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize(("serving", "threads"), [("serving", "1"), ("alone", "None")])
+def test_a_night_takes_what_is_left(serving: str, threads: str) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("OMP", "MKL"))}
+    done = subprocess.run([sys.executable, "-c", _STEPPED, serving], env=environment, capture_output=True, text=True)
+    assert done.stdout.split() == ["19", "PASSIVE", threads, "False"], done.stderr
+
+
+def test_progress_is_a_line_now_and_then_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = iter(range(0, 1000, 20))
+    progress = Progress(terminal=False, clock=lambda: next(clock))
+    progress.stage("training")
+    for step in range(1, 6):
+        progress.step(step, 5, f"loss {step}")
+    progress.close()
+    assert capsys.readouterr().err.splitlines() == ["training …", "  2 of 5 loss 2", "  4 of 5 loss 4", "  5 of 5 loss 5"]
+
+
+def test_progress_is_a_bar_on_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = Progress(terminal=True)
+    progress.stage("training")
+    for step in range(1, 4):
+        progress.step(step, 3, "loss 2.10")
+    progress.close()
+    said = capsys.readouterr().err
+    assert "training" in said
+    assert "/3 [" in said
