@@ -16,7 +16,9 @@ from tests.e2e.serving import CARE
 from tests.fakes.loras import draft
 from tests.model.loras import save_lora
 from tests.model.tiny import save_tiny
+from train.commands.eval import _table
 from train.examples import Example
+from train.gates import Score, paired
 from train.progress import Progress
 
 ITEMS = [{"instruction": f"how do I cancel order {n}?", "response": f"quick brown fox {n}", "domain": "telecom"} for n in range(6)]
@@ -50,7 +52,23 @@ def test_base_and_loras_are_compared_pair_by_pair_on_the_items_of_a_file(tmp_pat
         assert each["mean"] == pytest.approx(difference)
         assert each["low"] <= each["mean"] <= each["high"]
         assert each["n"] == 6
-    assert "nothing" not in care(tmp_path, base, "n1", "--items", items).stdout
+
+
+def test_the_table_says_what_is_proven_and_what_is_not() -> None:
+    scores = {
+        "base": [Score(str(n), "telecom", 2.0) for n in range(9)],
+        "n1": [Score(str(n), "telecom", 1.5) for n in range(9)],
+        "n2": [Score(str(n), "telecom", 1.5 + (-1) ** n) for n in range(9)],
+    }
+    pairs = {(name, "base"): paired(scores[name], scores["base"]) for name in ("n1", "n2")} | {
+        ("base", "n1"): paired(scores["base"], scores["n1"])
+    }
+    lines = _table(scores, pairs).splitlines()
+    assert "9 items" in lines[0]
+    assert lines[2] == "n1    1.500"
+    assert lines[4].endswith("better")
+    assert lines[5].endswith("]")
+    assert lines[6].endswith("worse")
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,8 @@ def evaluate(lora_ids: tuple[str, ...], items: Path | None, as_json: bool) -> No
     shelf = Shelf(settings.loras)
     live = shelf.live()
     wanted = lora_ids or ((live,) if live is not None else ())
+    for lora_id in wanted:
+        shelf.read(lora_id)  # a name that is wrong shows before anything is loaded
     examples = _read(items) if items is not None else _held_out(settings)
     step_back(serving=running(settings.home) is not None)
     scores = _measure(settings, shelf, wanted, examples)
@@ -88,7 +90,7 @@ def _measure(settings: Settings, shelf: Shelf, wanted: Sequence[str], examples: 
 
     base = weights.find(settings.model, settings.models)
     identity = weights.identify(base)
-    loras: dict[str, Unshelved] = {lora_id: shelf.open(lora_id, identity) for lora_id in wanted if lora_id != "base"}
+    loras: dict[str, Unshelved] = {lora_id: shelf.open(lora_id, identity) for lora_id in wanted}
     progress = Progress()
     progress.stage("measuring")
     scores = measure(base, find_device(settings.device), loras, examples, settings.context, progress.step)
