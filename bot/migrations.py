@@ -53,3 +53,53 @@ def turns_and_ratings(db: Database) -> None:
         ) STRICT, WITHOUT ROWID
         """
     )
+
+
+@migrations()
+def learning(db: Database) -> None:
+    """What waits for a reviewer, what goes out to people, who does not take part, and which LoRAs passed their smoke test."""
+    db.execute(
+        """
+        CREATE TABLE reviews (
+            turn_id TEXT PRIMARY KEY NOT NULL REFERENCES turns (id) ON DELETE CASCADE,
+            sha256 TEXT NOT NULL,
+            domain TEXT NOT NULL,
+            instruction TEXT NOT NULL,
+            input TEXT NOT NULL,
+            response TEXT NOT NULL,
+            source TEXT NOT NULL,
+            why TEXT NOT NULL,
+            people TEXT NOT NULL,
+            queued_at TEXT NOT NULL,
+            decision TEXT CHECK (decision IN ('approved', 'edited', 'rejected')),
+            edited TEXT,
+            reviewer TEXT,
+            reviewed_at TEXT
+        ) STRICT
+        """
+    )
+    db.execute("CREATE INDEX reviews_waiting ON reviews (queued_at) WHERE decision IS NULL")
+    db.execute(
+        """
+        CREATE TABLE notices (
+            id TEXT PRIMARY KEY NOT NULL,
+            kind TEXT NOT NULL CHECK (kind IN ('report', 'rollback', 'taught')),
+            platform TEXT NOT NULL,
+            user_id TEXT NOT NULL,
+            subject TEXT NOT NULL,
+            turn_id TEXT REFERENCES turns (id) ON DELETE CASCADE,
+            text TEXT NOT NULL,
+            report TEXT,
+            created_at TEXT NOT NULL,
+            sent_at TEXT,
+            UNIQUE (kind, platform, user_id, subject)
+        ) STRICT
+        """
+    )
+    db.execute(
+        "CREATE TABLE opt_outs (platform TEXT NOT NULL, user_id TEXT NOT NULL, at TEXT NOT NULL, PRIMARY KEY (platform, user_id)) STRICT"
+    )
+    db.execute(
+        "CREATE TABLE smoke_tests (lora_id TEXT PRIMARY KEY NOT NULL, passed INTEGER NOT NULL, said TEXT NOT NULL, at TEXT NOT NULL) STRICT"
+    )
+    db.execute("CREATE INDEX turns_by_lora ON turns (lora_id)")

@@ -9,6 +9,8 @@ from typing import Literal
 
 from dotenv import dotenv_values
 
+from bot import domains
+
 
 class BadSettings(Exception):
     """One or more settings can't be used; the message has one line for each."""
@@ -33,6 +35,12 @@ class Settings:
     context: int = 2048
     max_tokens: int = 512
     drain_seconds: int = 20
+    operators: tuple[str, ...] = ()
+    review: tuple[str, ...] = ("medical", "banking")
+    languages: tuple[str, ...] = ("en",)
+    names_model: str | None = None
+    canary_share: int = 20
+    canary_hours: int = 1
     public_data: Path | None = None
     log: Literal["auto", "text", "json"] = "auto"
 
@@ -162,6 +170,31 @@ def _whole(low: int, high: int) -> Callable[[str], int]:
     return parse
 
 
+def _people(raw: str) -> tuple[str, ...]:
+    found = tuple(each.strip() for each in raw.split(",") if each.strip())
+    wrong = [each for each in found if not re.fullmatch(r"[a-z]+:\S+", each)]
+    if wrong:
+        raise ValueError(f"{wrong[0]!r} is no platform:user; write for example slack:U024BE7LH,cli:ada")
+    return found
+
+
+def _domains(raw: str) -> tuple[str, ...]:
+    known = (*domains.load().words, domains.OTHER)
+    if raw.strip() == "none":
+        return ()
+    found = tuple(each.strip() for each in raw.split(","))
+    if unheard := [each for each in found if each not in known]:
+        raise ValueError(f"{unheard[0]!r} is no domain; name some of {', '.join(known)}, or none")
+    return found
+
+
+def _languages(raw: str) -> tuple[str, ...]:
+    found = tuple(each.strip() for each in raw.split(","))
+    if not all(re.fullmatch(r"[a-z]{2}", each) for each in found):
+        raise ValueError("must be two-letter codes, for example en,de")
+    return found
+
+
 def _one_of(*choices: str) -> Callable[[str], str]:
     def parse(raw: str) -> str:
         if raw not in choices:
@@ -183,6 +216,12 @@ _PARSERS: Mapping[str, Callable[[str], object]] = {
     "CARE_CONTEXT": _whole(256, 131_072),
     "CARE_MAX_TOKENS": _whole(1, 32_768),
     "CARE_DRAIN_SECONDS": _whole(0, 600),
+    "CARE_OPERATORS": _people,
+    "CARE_REVIEW": _domains,
+    "CARE_LANGUAGES": _languages,
+    "CARE_NAMES_MODEL": _text,
+    "CARE_CANARY_SHARE": _whole(1, 100),
+    "CARE_CANARY_HOURS": _whole(0, 720),
     "CARE_PUBLIC_DATA": _path,
     "CARE_LOG": _one_of("auto", "text", "json"),
 }

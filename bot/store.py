@@ -19,6 +19,7 @@ from itertools import groupby
 from pathlib import Path
 
 from bot import database
+from bot.learning import Learning
 from bot.rows import TURN_COLUMNS, prompt_to_json, time_to_text, to_head, to_turn
 from bot.turns import Conversation, ConversationHead, Question, RatedTurn, Rating, Reply, Status, Turn
 
@@ -61,7 +62,7 @@ _HISTORY_TURNS = 40
 _REPLACED = "SELECT replaces FROM turns WHERE replaces IS NOT NULL AND status NOT IN ('failed', 'cancelled')"
 
 
-class Store:
+class Store(Learning):
     """One connection to `care.db`. Use it from one thread at a time."""
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
@@ -259,14 +260,12 @@ class Store:
 
     def counts(self) -> dict[Status, int]:
         """How many turns there are of each status."""
-        with _translated(self.path):
-            rows = self._connection.execute("SELECT status, count(*) AS n FROM turns GROUP BY status").fetchall()
+        rows = self._rows("SELECT status, count(*) AS n FROM turns GROUP BY status")
         return {Status(row["status"]): row["n"] for row in rows}
 
     def verdicts(self) -> dict[int, int]:
         """How many ratings there are of each verdict."""
-        with _translated(self.path):
-            rows = self._connection.execute("SELECT verdict, count(*) AS n FROM ratings GROUP BY verdict").fetchall()
+        rows = self._rows("SELECT verdict, count(*) AS n FROM ratings GROUP BY verdict")
         return {row["verdict"]: row["n"] for row in rows}
 
     def rated(self) -> tuple[list[RatedTurn], list[str]]:
@@ -303,6 +302,10 @@ class Store:
                 (rater, *values),
             ).fetchall()
         return [to_turn(row) for row in rows]
+
+    def _rows(self, sql: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
+        with _translated(self.path):
+            return self._connection.execute(sql, values).fetchall()
 
     @contextmanager
     def _write(self) -> Iterator[sqlite3.Connection]:

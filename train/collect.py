@@ -1,8 +1,9 @@
-"""Rated turns become examples: which ratings make an answer worth learning, and which speak against it. Pure."""
+"""Rated turns become candidates: which ratings make an answer worth learning, and which speak against it. Pure."""
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from bot.domains import Domains
 from bot.prompts import chat
@@ -13,33 +14,53 @@ UP, CORRECTION = "rated up", "correction"
 
 
 @dataclass(frozen=True, slots=True)
-class Funnel:
-    """How many rated turns there were, how many became examples, and why the others did not."""
+class Candidate:
+    """An example that somebody vouches for, and what curation wants to know of it.
 
-    rated: int
-    eligible: int
-    withdrawn: int = 0
-    disliked: int = 0  # thumbs down without a word on what would have been right
-    contradictory: int = 0
-    unanswered: int = 0
-    corrupt: int = 0
+    `said_at` is the last word on it. `trusted`: an operator wrote or confirmed it.
+    """
+
+    example: Example
+    asker: str
+    said_at: datetime
+    trusted: bool
+
+    @property
+    def people(self) -> tuple[str, ...]:
+        """Everybody who asked, rated or corrected, as "platform:user"."""
+        return tuple(sorted({self.asker, *self.example.raters}))
 
 
-def accept(rated: Sequence[RatedTurn], corrupt: Sequence[str], domains: Domains) -> tuple[list[Example], Funnel]:
-    """The examples in what people said, and the count of each reason that left a turn out.
+def accept(
+    rated: Sequence[RatedTurn], domains: Domains, opted_out: frozenset[str] = frozenset(), operators: Sequence[str] = ()
+) -> tuple[list[Candidate], Counter[str]]:
+    """The candidates in what people said, and for each other turn the reason why it is none (a field of Funnel).
 
     A 👍 accepts the answer, a correction replaces it. People who contradict each other (a 👍 beside a 👎 or a correction,
-    two different corrections) teach nothing: which of them is right is not for us to say.
+    two different corrections) teach nothing: which of them is right is not for us to say. A turn in whose conversation
+    somebody took part who has opted out is left out whole.
     """
-    found: list[Example] = []
-    reasons: Counter[str] = Counter(corrupt=len(corrupt))
+    found: list[Candidate] = []
+    reasons: Counter[str] = Counter()
     for each in rated:
-        outcome = _example(each, domains)
-        if isinstance(outcome, Example):
-            found.append(outcome)
-        else:
+        outcome = "opted_out" if opted_out & _people(each) else _example(each, domains)
+        if isinstance(outcome, str):
             reasons[outcome] += 1
-    return found, Funnel(len(rated) + len(corrupt), len(found), **reasons)
+        else:
+            found.append(_candidate(each, outcome, operators))
+    return found, reasons
+
+
+def _people(rated: RatedTurn) -> set[str]:
+    platform = rated.turn.question.platform
+    askers = {turn.question.user_id for turn in (rated.turn, *rated.history)}
+    return {f"{platform}:{user_id}" for user_id in askers | {rating.user_id for rating in rated.ratings}}
+
+
+def _candidate(rated: RatedTurn, example: Example, operators: Sequence[str]) -> Candidate:
+    question = rated.turn.question
+    said_at = max(rating.rated_at for rating in rated.ratings if rating.verdict != 0)
+    return Candidate(example, f"{question.platform}:{question.user_id}", said_at, not set(operators).isdisjoint(example.raters))
 
 
 def _example(rated: RatedTurn, domains: Domains) -> Example | str:
@@ -64,9 +85,9 @@ def _corrected(rating: Rating) -> str:
 
 
 def _answer(rated: RatedTurn, domains: Domains) -> str:
-    """What the model itself wrote: the emergency notice before it is the bot's."""
+    """What the model itself wrote, if it came to its end: the emergency notice before it is the bot's."""
     reply = rated.turn.reply
-    if reply is None or rated.turn.status not in (Status.ANSWERED, Status.DELIVERED):
+    if reply is None or rated.turn.status not in (Status.ANSWERED, Status.DELIVERED) or reply.finish_reason == "length":
         return ""
     return reply.text.removeprefix(domains.emergency_notice).strip()
 

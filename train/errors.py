@@ -7,6 +7,7 @@ NightError
 ├── RecipeInvalid     2: a recipe that can't be used, with every fault
 ├── ItemsInvalid      2: a file of items for `care eval` that can't be used
 ├── PublicDataInvalid 2: a file under CARE_PUBLIC_DATA that can't be read
+├── RedactorUnusable  2: a model for names that can't be loaded
 ├── NoRoom           14: the disk is full or read-only
 └── Interrupted      15: stopped; the next night goes on from its last checkpoint
 """
@@ -50,6 +51,12 @@ class ItemsInvalid(NightError):
 
 class PublicDataInvalid(NightError):
     """A file under CARE_PUBLIC_DATA can't be read."""
+
+    exit = Exit.USAGE
+
+
+class RedactorUnusable(NightError):
+    """The model for names that is set can't be loaded."""
 
     exit = Exit.USAGE
 

@@ -84,6 +84,11 @@ def write_snapshot(examples: Iterable[Example], folder: Path) -> Snapshot:
     return Snapshot(path.resolve(), digest)
 
 
+def texts(examples: Iterable[Example]) -> list[str]:
+    """Everything that is said in examples, to look for it elsewhere."""
+    return [text for each in examples for text in (each.instruction, each.response)]
+
+
 def starter(system_prompt: str) -> list[Example]:
     """The set that ships with CARE: telecom, medical and banking support with triage, refusals and hand-over among it."""
     return [

@@ -9,7 +9,8 @@ from bot.domains import Domains
 from bot.settings import Settings
 from model.manifest import BaseModel, GateResult, Lora
 from model.shelf import Shelf
-from train.collect import Funnel
+from train.choose import Chosen
+from train.curate import Curated
 from train.examples import Example, Snapshot
 from train.gates import Score
 from train.progress import Progress
@@ -37,8 +38,10 @@ class Night:
     control: bool = False
 
     # collect
-    funnel: Funnel = field(default_factory=lambda: Funnel(0, 0))
-    examples: Sequence[Example] = ()
+    curated: Curated = field(default_factory=Curated)
+    chosen: Chosen = field(default_factory=Chosen)
+    names_found: bool = False  # whether a model looked for names of people
+    examples: Sequence[Example] = ()  # what is trained on, and what is held out
     new: int = 0  # accepted examples that the live LoRA has not been trained or measured on
     snapshot: Snapshot | None = None
     # prepare

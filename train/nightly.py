@@ -13,15 +13,16 @@ from dataclasses import asdict
 
 from bot import promotion
 from bot.store import Store
-from bot.turns import RatedTurn
 from model.errors import LoraBaseMismatch, LoraDamaged, LoraMissing
 from model.manifest import BaseModel, Draft, Lora, Unshelved
 from model.shelf import CONFIG, WEIGHTS, unshelve
-from train import collect as ratings
 from train import gates, public, report, runs
+from train.choose import choose
+from train.curate import Rules, Said, curate
 from train.errors import Diverged, Interrupted, TooLittleData
-from train.examples import Example, starter, write_snapshot
+from train.examples import Example, starter, texts, write_snapshot
 from train.night import Night
+from train.redact import Redactor, names_of_people
 
 # Fewer new examples than this are not worth a night (docs/architecture.md: exit 10).
 FEWEST_NEW = 8
@@ -30,23 +31,42 @@ _SCORES = "scores.json"
 
 
 def collect(night: Night) -> None:
-    """Every accepted example to date, the starter set and public data where it is, as one snapshot."""
-    rated, corrupt = _rated(night)
-    accepted, night.funnel = ratings.accept(rated, corrupt, night.domains)
+    """Every example that deserves it to date, the starter set and public data where it is, as one snapshot."""
+    said = _said(night)
     known = _known_to_live(night)
-    night.new = sum(example.id not in known for example in accepted)
     given = [*starter(night.domains.system_prompt), *public.examples(night.settings.public_data, night.recipe, night.domains.system_prompt)]
+    rules = Rules(night.domains, night.settings.languages, night.settings.review, night.settings.operators)
+    redactor = Redactor(names_of_people(said.rated), night.settings.names_model)
+    night.names_found = redactor.finds_names
+    night.curated = curate(said, given, known, rules, redactor)
+    accepted = night.curated.examples
+    night.new = sum(example.id not in known for example in accepted)
+    held_out = [example for example in (*given, *accepted) if example.held_out]
     # The control is measured on the same items as the night that it is compared with: only what is trained on differs.
-    night.examples = [*given, *(example for example in accepted if example.held_out or not night.control)]
+    trainable = given if night.control else [*given, *accepted]
+    night.chosen = choose(trainable, texts(held_out), night.recipe.replay_share)
+    night.examples = [*night.chosen.examples, *held_out]
     night.snapshot = write_snapshot(night.examples, night.settings.runs / "snapshots")
 
 
-def _rated(night: Night) -> tuple[list[RatedTurn], list[str]]:
+def _said(night: Night) -> Said:
     if not night.settings.database.exists():
-        return [], []
-    store = Store(night.settings.database, read_only=True)
+        return Said()
+    store = Store(night.settings.database)
     try:
-        return store.rated()
+        rated, corrupt = store.rated()
+        return Said(rated, corrupt, store.opted_out(), store.reviews())
+    finally:
+        store.close()
+
+
+def ask_for_reviews(night: Night) -> None:
+    """What needs a reviewer waits for one from now on, where `care review` and the operator page find it."""
+    if not night.settings.database.exists():
+        return
+    store = Store(night.settings.database)
+    try:
+        store.queue_reviews(night.curated.waiting, night.started_at)
     finally:
         store.close()
 
@@ -63,8 +83,10 @@ def prepare(night: Night) -> None:
     """Finds the base, the device and the run; ends here when there is too little to learn from."""
     assert night.snapshot is not None
     if not _enough(night):
+        waiting = len(night.curated.waiting)
+        review = f"; {waiting} wait for a reviewer (`care review`)" if waiting else ""
         raise TooLittleData(
-            f"{night.new} new accepted examples, a night needs {FEWEST_NEW}; nothing was trained and the shelf is unchanged"
+            f"{night.new} new accepted examples, a night needs {FEWEST_NEW}{review}; nothing was trained and the shelf is unchanged"
         )
     from model.device import find_device  # importing torch takes seconds, which a night without news does not need
 
@@ -80,7 +102,7 @@ def _enough(night: Night) -> bool:
     assert night.snapshot is not None
     if night.new >= FEWEST_NEW or night.control or runs.has_unfinished(night.settings.runs, night.snapshot):
         return True
-    return night.funnel.eligible >= FEWEST_NEW and not _live_opens(night)
+    return len(night.curated.examples) >= FEWEST_NEW and not _live_opens(night)
 
 
 def _live_opens(night: Night) -> bool:
@@ -254,6 +276,7 @@ Stage = Callable[[Night], None]
 PLAN: tuple[tuple[str, Stage], ...] = (("collecting examples", collect),)
 STAGES: tuple[tuple[str, Stage], ...] = (
     *PLAN,
+    ("asking for reviews", ask_for_reviews),
     ("preparing", prepare),
     ("training", train),
     ("measuring", measure),

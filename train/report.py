@@ -19,19 +19,39 @@ _VERDICTS = {
 }
 _MEANINGS = {
     "rated": "turns that anybody rated",
-    "eligible": "accepted: a thumb up, or a correction",
+    "eligible": "with a thumb up or a correction, and fit to be learned",
+    "redacted": "left after personal data was masked",
+    "deduplicated": "left without near-duplicates",
+    "capped": "left under the caps a person, a thread and a cluster",
+    "approved": "left after the reviewers: accepted",
+    "trained": "of them trained on tonight",
     "withdrawn": "every rating was taken back",
     "disliked": "thumbs down, and nobody said what would have been right",
     "contradictory": "people disagreed",
     "unanswered": "no whole answer to learn",
     "corrupt": "rows of the database that make no sense",
+    "opted_out": "somebody in the conversation does not take part",
+    "length": "too long, or nearly empty",
+    "unsafe": "asks for a secret, or gives orders to the model",
+    "leaked": "repeats the system prompt",
+    "refusal": "a thumb up for a refusal",
+    "language": "in a language that CARE_LANGUAGES does not name",
+    "personal": "mostly personal data",
+    "duplicate": "nearly the same as another",
+    "over_person": "over 3 a person and night, or 30 a person",
+    "over_thread": "over 1 a thread and night",
+    "over_cluster": "over 2 a cluster and night",
+    "waiting": "wait for a reviewer",
+    "rejected": "a reviewer said no",
     "new": "accepted, and unknown to the live LoRA",
     "held_out": "examples that are only measured on, for ever",
-    "starter": "examples that ship with CARE",
-    "public": "examples from public data",
-    "from_people": "examples from rated turns",
-    "too_long": "examples that did not fit",
-    "trained": "examples that were trained on",
+    "starter": "trained examples that ship with CARE",
+    "public": "trained examples from public data",
+    "replay": "of them general ones, against forgetting",
+    "unbalanced": "left out so that no domain outweighs another",
+    "contaminated": "left out: thirteen words in a row stand in a held-out item too",
+    "too_long": "did not fit the context",
+    "rows": "examples trained on in all",
 }
 _SHOWN_DIFFERENCES = 5
 _SMOOTHING = 8
@@ -53,6 +73,9 @@ def result(night: Night) -> Mapping[str, object]:
         "snapshot_sha256": night.snapshot.sha256 if night.snapshot else None,
         "recipe": dict(night.recipe.facts()),
         "control": night.control,
+        "masked": dict(night.curated.masked),
+        "names_model": night.names_found,
+        "waiting": [asdict(each) for each in night.curated.waiting],
     }
     if night.verdict is None or night.run is None:
         return told
@@ -71,17 +94,23 @@ def result(night: Night) -> Mapping[str, object]:
 
 
 def funnel(night: Night) -> Mapping[str, int]:
-    """How many of each kind there were, from the rated turns to the trained rows."""
-    people = [example for example in night.examples if example.turn_ids]
+    """How many of each kind there were, from the rated turns to the trained rows; why a turn was left out only where any was."""
+    counts = asdict(night.curated.funnel)
+    stages = list(counts)[: list(counts).index("approved") + 1]
+    rows = night.chosen.examples
     return {
-        **asdict(night.funnel),
+        **{name: counts[name] for name in stages},
+        "trained": sum(bool(example.turn_ids) for example in rows),
+        **{name: n for name, n in counts.items() if name not in stages and n},
         "new": night.new,
-        "held_out": sum(example.held_out for example in night.examples),
-        "starter": sum(example.source == "starter" for example in night.examples),
-        "public": sum(example.id.startswith("public/") for example in night.examples),
-        "from_people": len(people),
+        "held_out": len(night.examples) - len(rows),
+        "starter": sum(example.source == "starter" for example in rows),
+        "public": sum(example.id.startswith("public/") for example in rows),
+        "replay": night.chosen.replay,
+        "unbalanced": sum(night.chosen.unbalanced.values()),
+        "contaminated": night.chosen.contaminated,
         "too_long": night.too_long,
-        "trained": night.trained or sum(not example.held_out for example in night.examples),
+        "rows": night.trained or len(rows),
     }
 
 

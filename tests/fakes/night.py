@@ -1,7 +1,7 @@
 """The real `care nightly` many times over from one warm process: its imports take ten seconds, a tiny night two.
 
 `python -m tests.fakes.night` reads one JSON order a line (`arguments`, `settings`, `log`, and maybe `kill`, `patch`), runs it in a
-forked child and answers with its exit code (negative: the signal). It never computes before it forks.
+forked child and answers with its exit code (negative: the signal). It never computes with torch before it forks.
 """
 
 import json
@@ -14,14 +14,14 @@ from typing import Any
 
 import click
 
-import train.evaluate
-import train.finetune  # noqa: F401  # warm
 from bot import cli
 from train import finetune, nightly
+from train.filters import _identifier
 from train.night import Night
 
 
 def main() -> None:
+    _identifier()
     for line in sys.stdin:
         order = json.loads(line)
         child = os.fork()

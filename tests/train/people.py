@@ -1,12 +1,20 @@
 """A store in which people asked, were answered and said what they think: what a day leaves behind."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from random import Random
 
 from bot.store import Store
 from bot.turns import Prompt, Question, Rating, Reply, Status, Verdict, new_id
 
+WORDS = re.findall(
+    r"\w+",
+    """router bill phone contract summer garden window number letter button battery travel office signal screen station kitchen bridge
+    morning colour paper doctor market student weather village coffee brother holiday engine metal silver flower yellow winter picture
+    basket corner mountain river dinner driver ticket ladder pocket teacher lawyer jacket blanket mirror island planet copper shadow""",
+)
 MORNING = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 
 
@@ -15,7 +23,7 @@ class Day:
     """Writes through the store, as the bot does."""
 
     store: Store
-    minute: int = 0
+    tick: int = 0
     turn_ids: list[str] = field(default_factory=list)
 
     def ask(
@@ -42,11 +50,20 @@ class Day:
     def rate(self, turn_id: str, verdict: Verdict, *, user: str = "ada", correction: str | None = None) -> None:
         self.store.rate(Rating(turn_id, user, verdict, self._now(), None, correction))
 
+    def corrected_by_many(self, n: int, first: int = 0) -> None:
+        """Corrections that have nothing in common, each by another person in a conversation of its own."""
+        for number in range(first, first + n):
+            said = Random(number)
+            question = f"{' '.join(said.sample(WORDS, 6))}?"
+            self.rate(
+                self.ask(question, user=f"u{number}"), -1, user=f"u{number}", correction=f"{' '.join(said.sample(WORDS, 9))} {number}."
+            )
+
     def corrected(self, pairs: Sequence[tuple[str, str]]) -> None:
         """Questions whose answers people corrected."""
         for question, correction in pairs:
             self.rate(self.ask(question), -1, correction=correction)
 
     def _now(self) -> datetime:
-        self.minute += 1
-        return MORNING + timedelta(minutes=self.minute)
+        self.tick += 1
+        return MORNING + timedelta(seconds=20 * self.tick)

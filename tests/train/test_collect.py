@@ -11,16 +11,17 @@ from bot.turns import Prompt, Status
 from model.chat import Message
 from model.engine import Sampling
 from tests.train.people import Day
-from train.collect import CORRECTION, UP, Funnel, accept
+from train.collect import CORRECTION, UP, accept
 from train.examples import Example
 
 RULES = domains.load()
 
 
-def collected(day: Day) -> tuple[dict[str, Example], Funnel]:
-    found, funnel = accept(*day.store.rated(), RULES)
-    assert funnel.eligible == len(found)
-    return {example.turn_ids[0]: example for example in found}, funnel
+def collected(day: Day, opted_out: frozenset[str] = frozenset()) -> tuple[dict[str, Example], dict[str, int]]:
+    rated, corrupt = day.store.rated()
+    found, reasons = accept(rated, RULES, opted_out)
+    assert len(found) + sum(reasons.values()) == len(rated)
+    return {each.example.turn_ids[0]: each.example for each in found}, {**reasons, **({"corrupt": len(corrupt)} if corrupt else {})}
 
 
 def test_a_thumb_up_teaches_the_answer_and_a_correction_what_was_right(day: Day) -> None:
@@ -46,7 +47,7 @@ def test_a_withdrawn_rating_teaches_nothing_and_a_mere_thumb_down_neither(day: D
     day.rate(withdrawn, -1, correction="what it should have said")
     day.rate(withdrawn, 0)
     day.rate(disliked, -1)
-    assert collected(day) == ({}, Funnel(2, 0, withdrawn=1, disliked=1))
+    assert collected(day) == ({}, {"withdrawn": 1, "disliked": 1})
 
 
 def test_people_who_contradict_each_other_teach_nothing(day: Day) -> None:
@@ -61,7 +62,7 @@ def test_people_who_contradict_each_other_teach_nothing(day: Day) -> None:
     day.rate(agreed, -1, user="bo", correction="yes ")
     day.rate(agreed, 0, user="cy")
     examples, funnel = collected(day)
-    assert (funnel.contradictory, list(examples)) == (3, [agreed])
+    assert (funnel, list(examples)) == ({"contradictory": 3}, [agreed])
     assert examples[agreed].raters == ("web:ada", "web:bo")
 
 
@@ -78,7 +79,7 @@ def test_an_answer_that_did_not_come_is_not_learned_but_its_correction_is(day: D
     day.rate(liked, 1)
     day.rate(corrected, -1, correction="whole")
     examples, funnel = collected(day)
-    assert (list(examples), funnel.unanswered) == ([corrected], 1)
+    assert (list(examples), funnel) == ([corrected], {"unanswered": 1})
 
 
 def test_the_emergency_notice_is_the_bots_and_not_learned(day: Day) -> None:
@@ -109,7 +110,7 @@ def test_rows_that_make_no_sense_are_counted_and_the_others_learned(day: Day, da
     connection.commit()
     connection.close()
     examples, funnel = collected(day)
-    assert (list(examples), funnel) == (["t2"], Funnel(2, 1, corrupt=1))
+    assert (list(examples), funnel) == (["t2"], {"corrupt": 1})
 
 
 def test_a_damaged_database_is_an_integrity_error_and_left_alone(day: Day, tmp_path: Path) -> None:
@@ -122,3 +123,13 @@ def test_a_damaged_database_is_an_integrity_error_and_left_alone(day: Day, tmp_p
     with pytest.raises(DatabaseCorrupt):
         Store(path, read_only=True).rated()
     assert path.read_bytes() == damaged
+
+
+def test_somebody_who_has_opted_out_appears_nowhere(day: Day) -> None:
+    for user in ("ada", "bo"):
+        day.rate(day.ask(f"asked by {user}", user=user, conversation=f"alone-{user}"), 1, user=user)
+    day.rate(day.ask("rated by another"), 1, user="bo")
+    day.ask("said before by bo", user="bo", conversation="shared")
+    day.rate(day.ask("in the same thread", conversation="shared"), 1)
+    examples, reasons = collected(day, frozenset({"web:bo"}))
+    assert ([each.instruction for each in examples.values()], reasons) == (["asked by ada"], {"opted_out": 3})

@@ -36,6 +36,7 @@ save_every = 3
 gradient_checkpointing = false
 repeat_people = 1
 public_per_source = 0
+replay_share = 0.1
 seed = 1
 """
 
@@ -92,7 +93,7 @@ class Nights:
         return digest.hexdigest()
 
     def people_say(self, n: int, first: int = 0) -> None:
-        self.day.corrected([(f"how do I cancel order {k}", f"quick, brown fox {k}: over my lazy card") for k in range(first, first + n)])
+        self.day.corrected_by_many(n, first)
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +156,7 @@ def test_a_dry_run_says_what_would_be_trained_on_and_trains_nothing(nights: Nigh
     nights.people_say(3)
     assert nights.run("--dry-run", "--json") == 0
     told = nights.result
-    assert told["funnel"]["rated"] == told["funnel"]["eligible"] == told["funnel"]["new"] == 3  # type: ignore[index]
+    assert told["funnel"]["rated"] == told["funnel"]["approved"] == told["funnel"]["new"] == 3  # type: ignore[index]
     assert Path(str(told["snapshot"])).is_absolute()
     assert told["recipe"]["rank"] == 2  # type: ignore[index]
     assert "verdict" not in told

@@ -82,8 +82,10 @@ def _stop_on_signals() -> _Stop:
 
 
 def _said(night: Night) -> str:
-    funnel = night.funnel
-    lines = [f"{funnel.rated} rated turns, {funnel.eligible} accepted ({night.new} new), {len(night.examples)} examples in all"]
+    funnel, waiting = night.curated.funnel, len(night.curated.waiting)
+    lines = [f"{funnel.rated} rated turns, {funnel.approved} accepted ({night.new} new), {len(night.examples)} examples in all"]
+    if waiting:
+        lines.append(f"{waiting} wait for a reviewer: `care review`")
     if night.snapshot is not None:
         lines.append(f"snapshot  {night.snapshot.path}")
     lines.append(f"recipe    {', '.join(f'{name} {value}' for name, value in night.recipe.facts().items())}")

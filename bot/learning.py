@@ -1,0 +1,206 @@
+"""The store's statements on learning: reviews, notices, opt-outs, smoke tests, and how each LoRA is rated. Part of the Store."""
+
+import json
+import sqlite3
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+
+from bot.notices import Notice
+from bot.reviews import NotReviewable, Review, Waiting, require_allowed
+from bot.rows import time_to_text
+
+
+@dataclass(frozen=True, slots=True)
+class Thumbs:
+    """How many thumbs a LoRA got, the last word of each person on each turn."""
+
+    up: int
+    down: int
+
+    @property
+    def n(self) -> int:
+        return self.up + self.down
+
+
+class Learning(ABC):
+    """Methods of `Store`."""
+
+    @abstractmethod
+    def _write(self) -> AbstractContextManager[sqlite3.Connection]: ...
+
+    @abstractmethod
+    def _rows(self, sql: str, values: Sequence[object] = ()) -> list[sqlite3.Row]: ...
+
+    def queue_reviews(self, waiting: Iterable[Waiting], now: datetime) -> None:
+        """Exactly these wait for a reviewer from now on, besides what is decided; changed texts lose their decision."""
+        waiting = list(waiting)
+        with self._write() as db:
+            kept = json.dumps([each.turn_id for each in waiting])
+            db.execute("DELETE FROM reviews WHERE decision IS NULL AND turn_id NOT IN (SELECT value FROM json_each(?))", (kept,))
+            db.executemany(
+                """
+                INSERT INTO reviews (turn_id, sha256, domain, instruction, input, response, source, why, people, queued_at)
+                SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ? WHERE EXISTS (SELECT 1 FROM turns WHERE id = ?1)
+                ON CONFLICT (turn_id) DO UPDATE SET sha256 = excluded.sha256, domain = excluded.domain,
+                    instruction = excluded.instruction, input = excluded.input, response = excluded.response,
+                    source = excluded.source, why = excluded.why, people = excluded.people, queued_at = excluded.queued_at,
+                    decision = NULL, edited = NULL, reviewer = NULL, reviewed_at = NULL
+                WHERE reviews.sha256 <> excluded.sha256
+                """,
+                [
+                    (
+                        each.turn_id,
+                        each.sha256,
+                        each.domain,
+                        each.instruction,
+                        each.input,
+                        each.response,
+                        each.source,
+                        each.why,
+                        json.dumps(each.people),
+                        time_to_text(now),
+                    )
+                    for each in waiting
+                ],
+            )
+
+    def waiting_reviews(self) -> list[Waiting]:
+        """What waits for a reviewer, the longest waiting first."""
+        rows = self._rows("SELECT * FROM reviews WHERE decision IS NULL ORDER BY queued_at, turn_id")
+        return [_to_waiting(row) for row in rows]
+
+    def review(self, review: Review) -> None:
+        """Keeps a decision; the same one again changes nothing. Raises NotReviewable."""
+        with self._write() as db:
+            row = db.execute("SELECT * FROM reviews WHERE turn_id = ?", (review.turn_id,)).fetchone()
+            if row is None:
+                raise NotReviewable(f"turn {review.turn_id!r} does not wait for a review; it was deleted, or its rating withdrawn")
+            if row["decision"] is not None and (row["decision"], row["edited"]) != (review.decision, review.edited):
+                raise NotReviewable(f"turn {review.turn_id!r} was {row['decision']} by {row['reviewer']} already")
+            require_allowed(_to_waiting(row), review)
+            db.execute(
+                """
+                UPDATE reviews SET decision = ?, edited = ?, reviewer = ?, reviewed_at = ?
+                WHERE turn_id = ? AND decision IS NULL
+                """,
+                (review.decision, review.edited, review.reviewer, time_to_text(review.reviewed_at), review.turn_id),
+            )
+
+    def reviews(self) -> list[Review]:
+        """Every decision."""
+        rows = self._rows("SELECT * FROM reviews WHERE decision IS NOT NULL ORDER BY turn_id")
+        return [
+            Review(
+                row["turn_id"],
+                row["sha256"],
+                row["decision"],
+                row["reviewer"],
+                datetime.fromisoformat(row["reviewed_at"]),
+                row["edited"],
+            )
+            for row in rows
+        ]
+
+    def opt_out(self, platform: str, user_id: str, now: datetime) -> None:
+        """Nothing that this person asks, rates or corrects is learned from any more, what they said before included."""
+        with self._write() as db:
+            db.execute(
+                "INSERT INTO opt_outs (platform, user_id, at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+                (platform, user_id, time_to_text(now)),
+            )
+            person = f"{platform}:{user_id}"
+            db.execute("DELETE FROM reviews WHERE EXISTS (SELECT 1 FROM json_each(people) WHERE value = ?)", (person,))
+
+    def opt_in(self, platform: str, user_id: str) -> None:
+        """This person takes part again."""
+        with self._write() as db:
+            db.execute("DELETE FROM opt_outs WHERE platform = ? AND user_id = ?", (platform, user_id))
+
+    def opted_out(self) -> frozenset[str]:
+        """Everybody who does not take part, as "platform:user"."""
+        return frozenset(f"{row['platform']}:{row['user_id']}" for row in self._rows("SELECT platform, user_id FROM opt_outs"))
+
+    def notify(self, notices: Iterable[Notice]) -> None:
+        """Puts notices into the outbox; what was told the same person before stays told."""
+        with self._write() as db:
+            db.executemany(
+                """
+                INSERT INTO notices (id, kind, platform, user_id, subject, turn_id, text, report, created_at)
+                SELECT ?, ?, ?, ?, ?, ?, ?, ?, ? WHERE ?6 IS NULL OR EXISTS (SELECT 1 FROM turns WHERE id = ?6)
+                ON CONFLICT DO NOTHING
+                """,
+                [
+                    (
+                        each.id,
+                        each.kind,
+                        each.platform,
+                        each.user_id,
+                        each.subject,
+                        each.turn_id,
+                        each.text,
+                        each.report,
+                        time_to_text(each.created_at),
+                    )
+                    for each in notices
+                ],
+            )
+
+    def unsent_notices(self, platform: str, user_id: str) -> list[Notice]:
+        """What somebody has not been told yet, oldest first."""
+        rows = self._rows(
+            "SELECT * FROM notices WHERE sent_at IS NULL AND platform = ? AND user_id = ? ORDER BY created_at, id", (platform, user_id)
+        )
+        return [_to_notice(row) for row in rows]
+
+    def notices_sent(self, ids: Sequence[str], now: datetime) -> None:
+        """These have reached their reader."""
+        with self._write() as db:
+            db.executemany("UPDATE notices SET sent_at = coalesce(sent_at, ?) WHERE id = ?", [(time_to_text(now), each) for each in ids])
+
+    def smoke_test(self, lora_id: str) -> bool | None:
+        """Whether a LoRA passed its smoke test; None: it has had none."""
+        rows = self._rows("SELECT passed FROM smoke_tests WHERE lora_id = ?", (lora_id,))
+        return bool(rows[0]["passed"]) if rows else None
+
+    def keep_smoke_test(self, lora_id: str, *, passed: bool, said: str, now: datetime) -> None:
+        with self._write() as db:
+            db.execute(
+                """
+                INSERT INTO smoke_tests (lora_id, passed, said, at) VALUES (?, ?, ?, ?)
+                ON CONFLICT (lora_id) DO UPDATE SET passed = excluded.passed, said = excluded.said, at = excluded.at
+                """,
+                (lora_id, passed, said, time_to_text(now)),
+            )
+
+    def thumbs(self, lora_id: str | None) -> Thumbs:
+        """The standing thumbs on answers of a LoRA (None: the base)."""
+        [row] = self._rows(
+            """
+            SELECT count(*) FILTER (WHERE r.verdict = 1) AS up, count(*) FILTER (WHERE r.verdict = -1) AS down
+            FROM turns t JOIN ratings r ON r.turn_id = t.id WHERE t.lora_id IS ?
+            """,
+            (lora_id,),
+        )
+        return Thumbs(row["up"], row["down"])
+
+
+def _to_waiting(row: sqlite3.Row) -> Waiting:
+    people = tuple(json.loads(row["people"]))
+    return Waiting(row["turn_id"], row["domain"], row["instruction"], row["input"], row["response"], row["source"], row["why"], people)
+
+
+def _to_notice(row: sqlite3.Row) -> Notice:
+    return Notice(
+        row["id"],
+        row["kind"],
+        row["platform"],
+        row["user_id"],
+        row["subject"],
+        row["text"],
+        datetime.fromisoformat(row["created_at"]),
+        row["turn_id"],
+        row["report"],
+    )

@@ -1,0 +1,116 @@
+"""What is masked before anybody else sees it, and what must survive."""
+
+import json
+import os
+import socket
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from train.errors import RedactorUnusable
+from train.redact import Redactor
+
+PUBLIC = Path(os.environ.get("CARE_PUBLIC_DATA") or Path(__file__).parents[2] / "../shared/data")
+SYNTHETIC = PUBLIC / "eval/privacy/presidio_synth_dataset_v2.json"
+
+
+@pytest.fixture(scope="module")
+def redactor() -> Redactor:
+    return Redactor()
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("the redactor called out")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+
+
+@pytest.mark.skipif(not SYNTHETIC.exists(), reason="CARE_PUBLIC_DATA is not there")
+def test_on_the_half_that_no_rule_was_made_on_nothing_that_counts_is_missed(redactor: Redactor) -> None:
+    wanted: Counter[str] = Counter()
+    found: Counter[str] = Counter()
+    right = wrong = 0
+    for row in json.loads(SYNTHETIC.read_text())[1::2]:
+        text, spans = row["full_text"], redactor.spans(row["full_text"])
+        masked = {at for start, end, _ in spans for at in range(start, end)}
+        for span in row["spans"]:
+            letters = [at for at in range(span["start_position"], span["end_position"]) if not text[at].isspace()]
+            wanted[span["entity_type"]] += 1
+            found[span["entity_type"]] += sum(at in masked for at in letters) >= 0.8 * len(letters)
+        for start, end, _ in spans:
+            hit = any(start < span["end_position"] and span["start_position"] < end for span in row["spans"])
+            right, wrong = right + hit, wrong + (not hit)
+    recall = {kind: found[kind] / wanted[kind] for kind in wanted}
+    for kind in ("CREDIT_CARD", "IBAN_CODE", "EMAIL_ADDRESS", "US_SSN", "IP_ADDRESS"):
+        assert recall[kind] == 1.0, recall
+    assert recall["PHONE_NUMBER"] >= 0.95
+    assert recall["STREET_ADDRESS"] >= 0.7
+    assert right / (right + wrong) >= 0.9
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("my name is jonas berg and my card 4111 1111 1111 1111 is gone", "my name is <NAME> and my card <CARD> is gone"),
+        ("hi this is maria calling about acct 12345678", "hi this is <NAME> calling about acct <ACCOUNT>"),
+        ("mrn 4432187 pls", "mrn <RECORD> pls"),
+        ("call me 0171 5556677 or +49 171 5556677", "call me <PHONE> or <PHONE>"),
+        ("my iccid is 8949 0200 0010 2345 678", "my iccid is <SIM>"),
+        ("sort code 20-00-00", "sort code <ACCOUNT>"),
+        ("last four digits are 4821", "last four digits are <NUMBER>"),
+        ("the puk is 83920184", "the puk is <PIN>"),
+        ("my password is hunter2!", "my password is <PIN>"),
+        ("born on 3 May 1961 in Ulm", "born on <DATE> in Ulm"),
+        ("I live at 12 Rosewood Lane, Bath", "I live at <ADDRESS>"),
+        ("mail me: jo.doe@example.co.uk", "mail me: <EMAIL>"),
+        ("pay to de89370400440532013000 please", "pay to <IBAN> please"),
+        ("ticket 48812093 again", "ticket <ACCOUNT> again"),
+        ("Dear Mr Smith, thanks", "Dear <NAME>, thanks"),
+    ],
+)
+def test_what_people_paste_into_support_is_masked(redactor: Redactor, text: str, masked: str) -> None:
+    assert redactor.redact(text).text == masked
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "error 691 appears since 2024",
+        "my bill is $1500 for 30 days",
+        "iPhone 14 on 5G, 24 hours, call 112",
+        "It costs 12000 dollars, or 3.70 a day in 41 countries",
+        "The desk is open from 7:30 to 11:15 on weekdays",
+        "below about 135 over 85 at rest is normal; take 1000 mg daily",
+        "Step 1. Switch it off. Step 2. Wait 10 seconds.",
+        "I'm worried about my contract",
+        "Open Settings, then Mobile network, then Access point names",
+    ],
+)
+def test_what_an_answer_needs_survives(redactor: Redactor, text: str) -> None:
+    assert redactor.redact(text).text == text
+
+
+def test_names_that_the_platforms_show_are_masked_wherever_they_stand() -> None:
+    assert Redactor(["Ada Byron", "Bo"]).redact("ask ADA BYRON, not Bo").text == "ask <NAME>, not Bo"  # two letters are a word too often
+
+
+def test_redacting_twice_changes_nothing(redactor: Redactor) -> None:
+    once = redactor.redact("my name is Ada, card 4111111111111111, call 0171 5556677")
+    assert redactor.redact(once.text).text == once.text
+    assert once.found == {"NAME": 1, "CARD": 1, "PHONE": 1}
+
+
+def test_a_long_text_takes_no_time(redactor: Redactor) -> None:
+    began = time.perf_counter()
+    for text in ("0" * 20_000, "1 a " * 5_000, "a@" * 10_000, "Apt 3 " * 3_000, "12 Long Lane, " * 1_400):
+        redactor.redact(text)
+    assert time.perf_counter() - began < 10
+
+
+def test_a_model_for_names_that_is_not_there_is_said_by_name() -> None:
+    with pytest.raises(RedactorUnusable, match="CARE_NAMES_MODEL='no_such_model'"):
+        Redactor(names_model="no_such_model")

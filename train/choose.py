@@ -1,0 +1,92 @@
+"""Which of the accepted and given examples a night trains on: domains in balance, diverse, some of them general. Pure.
+
+As in CARE (arXiv 2503.14136) the larger domains are down-sampled to the smallest that has any; what people said goes before what
+ships with CARE. Held-out examples are never touched: nothing here changes what is measured.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from bot.domains import OTHER
+from train import near
+from train.examples import Example
+
+MOST = 3_000  # examples: more of them teach a small LoRA nothing new (LIMA, arXiv 2305.11206, did with 1,000)
+_CONTAMINATION_WORDS = 13  # GPT-3's measure (arXiv 2005.14165, appendix C)
+_ROWS_A_CLUSTER = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The rows to train on; how many were left out for balance, for room and as contaminated, by domain and in all."""
+
+    examples: Sequence[Example] = ()
+    replay: int = 0
+    unbalanced: Mapping[str, int] = field(default_factory=dict)
+    contaminated: int = 0
+
+
+def choose(examples: Sequence[Example], held_out: Sequence[str], replay_share: float, most: int = MOST) -> Chosen:
+    """From what is not held out. `held_out` are all texts that are only measured on, those of the suites too.
+
+    `replay_share` of the rows are general ones: of the domain "other" where there are any (public data), otherwise the starter
+    set's share of every domain stands in for them.
+    """
+    clean = _uncontaminated([example for example in examples if not example.held_out], held_out)
+    contaminated = sum(not example.held_out for example in examples) - len(clean)
+    by_domain: defaultdict[str, list[Example]] = defaultdict(list)
+    for example in clean:
+        by_domain[example.domain].append(example)
+    general = by_domain.pop(OTHER, [])
+    said, replay = [each for each in general if each.turn_ids], [each for each in general if not each.turn_ids]
+    size = min([len(found) for found in by_domain.values()], default=0)
+    size = min(size, most // max(1, len(by_domain)))
+    kept = {domain: _sample(found, size, 0.0 if replay else replay_share) for domain, found in by_domain.items()}
+    rows = [example for found in kept.values() for example in found] + diverse(said, max(0, size))
+    room = round(len(rows) * replay_share / (1 - replay_share)) if rows else len(replay)
+    added = diverse(replay, min(room, max(0, most - len(rows))))
+    lost = Counter({domain: len(found) - len(kept[domain]) for domain, found in by_domain.items()})
+    return Chosen(sorted([*rows, *added], key=lambda each: each.id), len(added), +lost, contaminated)
+
+
+def _sample(found: Sequence[Example], size: int, given_share: float) -> list[Example]:
+    """`size` rows: those that people said first, but for the share that is kept for the given ones."""
+    said, given = [each for each in found if each.turn_ids], [each for each in found if not each.turn_ids]
+    kept_for_given = min(len(given), round(size * given_share))
+    chosen = diverse(said, size - kept_for_given)
+    return chosen + diverse(given, size - len(chosen))
+
+
+def diverse(examples: Sequence[Example], n: int) -> list[Example]:
+    """`n` rows that cover the whole: one of each cluster of questions in turn, those nearest to its centre first."""
+    ordered = sorted(examples, key=lambda each: each.id)
+    if n >= len(ordered):
+        return ordered
+    if n <= 0:
+        return []
+    import numpy as np
+    from sklearn.cluster import KMeans  # half a second, and only a night that has too many rows needs it
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    features = TfidfVectorizer(sublinear_tf=True, token_pattern=r"\w+").fit_transform([each.instruction for each in ordered])  # noqa: S106
+    clusters = max(1, min(n, len(ordered) // _ROWS_A_CLUSTER))
+    fitted = KMeans(clusters, n_init=1, random_state=0).fit(features)
+    distance = fitted.transform(features)[np.arange(len(ordered)), fitted.labels_]
+    queues: defaultdict[int, list[Example]] = defaultdict(list)
+    for at in sorted(range(len(ordered)), key=lambda at: (round(float(distance[at]), 9), ordered[at].id)):
+        queues[int(fitted.labels_[at])].append(ordered[at])
+    turns = [(place, label, each) for label, queue in queues.items() for place, each in enumerate(queue)]
+    return [each for _, _, each in sorted(turns, key=lambda turn: (turn[0], turn[1]))[:n]]
+
+
+def _uncontaminated(examples: Sequence[Example], held_out: Sequence[str]) -> list[Example]:
+    """Without those that share thirteen words in a row with anything that is measured on."""
+    known = {run for text in held_out for run in near.runs_of_words(text, _CONTAMINATION_WORDS)}
+    return [each for each in examples if known.isdisjoint(_runs(each))]
+
+
+def _runs(example: Example) -> set[str]:
+    return {
+        run for text in (example.instruction, example.input, example.response) for run in near.runs_of_words(text, _CONTAMINATION_WORDS)
+    }
