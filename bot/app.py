@@ -15,6 +15,7 @@ from bot.connectors.web.feed import WebConnector
 from bot.home import AddressTaken, HomeLock
 from bot.metrics import Metrics
 from bot.ops.health import STALLED_SECONDS, Health
+from bot.ops.review import Reviews
 from bot.service import Service
 from bot.settings import Settings
 from bot.store import Store
@@ -110,6 +111,7 @@ def application(settings: Settings, service: Service, engine: Engine, metrics: M
     app.add_routes(page.Page(service, engine, rules).routes())
     app.add_routes(completions.Completions(service, engine, _sampling(settings)).routes())
     app.add_routes(Health(service, engine, metrics, watch).routes())
+    app.add_routes(Reviews(service).routes())
     app.router.add_post("/login", access.login)
     return app
 

@@ -1,5 +1,6 @@
 """`care …`: finds its verbs through the entry-point group `care.commands`, and turns errors into exit codes."""
 
+import getpass
 import os
 import sys
 from importlib.metadata import EntryPoint, entry_points
@@ -39,6 +40,11 @@ def care() -> None:
 def load_settings() -> Settings:
     """The settings of this process, from ./.env and the environment. Raises BadSettings."""
     return settings.load(os.environ, DOTENV)
+
+
+def operator() -> str:
+    """Who gives orders at this terminal."""
+    return f"cli:{getpass.getuser()}"
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from bot.home import AddressTaken, AlreadyRunning, HomeUnusable
 from bot.promotion import Reverted
+from bot.reviews import NotReviewable
 from bot.settings import BadSettings
 from bot.store import DatabaseCorrupt, DatabaseTooNew, StoreError
 from model.errors import (
@@ -46,6 +47,7 @@ _CODES: tuple[tuple[type[Exception], Exit], ...] = (
     (ModelNotFound, Exit.USAGE),
     (LoraMissing, Exit.USAGE),
     (NothingToRollBack, Exit.USAGE),
+    (NotReviewable, Exit.USAGE),
     (Reverted, Exit.REVERTED),
     (AlreadyRunning, Exit.ALREADY_RUNNING),
     (ModelDamaged, Exit.INTEGRITY),

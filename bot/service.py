@@ -14,6 +14,7 @@ from bot.archive import Archive
 from bot.connectors.base import Connector, Delivery
 from bot.domains import Domains
 from bot.metrics import Metrics
+from bot.reviews import Review, Waiting
 from bot.store import Store
 from bot.turns import Conversation, ConversationHead, Question, Rating, Status, Turn, new_id
 from model.engine import Engine, Sampling
@@ -161,6 +162,15 @@ class Service:
         self._metrics.rated(rating)
         log.info("rated", extra={"turn": rating.turn_id, "verdict": rating.verdict, "corrected": rating.correction is not None})
         return turn
+
+    async def waiting_reviews(self) -> list[Waiting]:
+        """What waits for a reviewer, the longest waiting first."""
+        return await self._archive.run(Store.waiting_reviews)
+
+    async def review(self, review: Review) -> None:
+        """Keeps a reviewer's decision; returns after the commit. Raises NotReviewable."""
+        await self._archive.run(Store.review, review)
+        log.info("reviewed", extra={"turn": review.turn_id, "decision": review.decision, "reviewer": review.reviewer})
 
     async def turn(self, turn_id: str) -> Turn:
         """One turn. Raises UnknownTurn."""

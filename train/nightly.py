@@ -32,6 +32,18 @@ _SCORES = "scores.json"
 
 def collect(night: Night) -> None:
     """Every example that deserves it to date, the starter set and public data where it is, as one snapshot."""
+    given = _curate(night)
+    accepted = night.curated.examples
+    held_out = [example for example in (*given, *accepted) if example.held_out]
+    # The control is measured on the same items as the night that it is compared with: only what is trained on differs.
+    trainable = given if night.control else [*given, *accepted]
+    night.chosen = choose(trainable, texts(held_out), night.recipe.replay_share)
+    night.examples = [*night.chosen.examples, *held_out]
+    night.snapshot = write_snapshot(night.examples, night.settings.runs / "snapshots")
+
+
+def _curate(night: Night) -> list[Example]:
+    """What people said, curated; the starter set and public data as they are, which it was compared with."""
     said = _said(night)
     known = _known_to_live(night)
     given = [*starter(night.domains.system_prompt), *public.examples(night.settings.public_data, night.recipe, night.domains.system_prompt)]
@@ -39,14 +51,14 @@ def collect(night: Night) -> None:
     redactor = Redactor(names_of_people(said.rated), night.settings.names_model)
     night.names_found = redactor.finds_names
     night.curated = curate(said, given, known, rules, redactor)
-    accepted = night.curated.examples
-    night.new = sum(example.id not in known for example in accepted)
-    held_out = [example for example in (*given, *accepted) if example.held_out]
-    # The control is measured on the same items as the night that it is compared with: only what is trained on differs.
-    trainable = given if night.control else [*given, *accepted]
-    night.chosen = choose(trainable, texts(held_out), night.recipe.replay_share)
-    night.examples = [*night.chosen.examples, *held_out]
-    night.snapshot = write_snapshot(night.examples, night.settings.runs / "snapshots")
+    night.new = sum(example.id not in known for example in night.curated.examples)
+    return given
+
+
+def fill_the_queue(night: Night) -> None:
+    """Brings what waits for a reviewer up to date, without a night."""
+    _curate(night)
+    ask_for_reviews(night)
 
 
 def _said(night: Night) -> Said:

@@ -1,6 +1,5 @@
 """What `care promote` and `care rollback` share: asking first, and saying what came of it."""
 
-import getpass
 import json
 import sys
 
@@ -23,11 +22,6 @@ def confirm(question: str, *, yes: bool) -> None:
     if not sys.stdin.isatty():
         raise Declined(f"{question} There is no terminal to ask on; add --yes")
     click.confirm(question, abort=True, err=True)
-
-
-def operator() -> str:
-    """Who changes the shelf from this terminal."""
-    return f"cli:{getpass.getuser()}"
 
 
 def say(applied: Applied, *, as_json: bool) -> None:

@@ -3,8 +3,8 @@
 import click
 
 from bot import promotion
-from bot.cli import load_settings
-from bot.commands.changing import confirm, operator, say
+from bot.cli import load_settings, operator
+from bot.commands.changing import confirm, say
 from bot.exits import Exit
 from model.manifest import Lora
 from model.shelf import Shelf

@@ -34,7 +34,7 @@ _EXITS = {"promoted": Exit.DONE, "control": Exit.DONE, "kept": Exit.GATE_REFUSED
 def nightly(recipe_name: str | None, dry_run: bool, control: bool, as_json: bool) -> int:
     """Learn from what people said: train a LoRA, measure it, and make it live if it is better."""
     settings = load_settings()
-    night = _open(settings, recipe_name, control)
+    night = open_night(settings, recipe_name, control=control)
     if dry_run:
         run(night, PLAN)
     else:
@@ -46,7 +46,8 @@ def nightly(recipe_name: str | None, dry_run: bool, control: bool, as_json: bool
     return _EXITS[night.verdict] if night.verdict is not None else Exit.DONE
 
 
-def _open(settings: Settings, recipe_name: str | None, control: bool) -> Night:
+def open_night(settings: Settings, recipe_name: str | None = None, *, control: bool = False) -> Night:
+    """A night that knows nothing yet. Raises RecipeInvalid."""
     return Night(
         settings=settings,
         recipe=recipes.load(recipe_name or recipes.default_name(settings.model)),

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from bot.connectors.web.access import Refused
+from bot.reviews import NotReviewable
 from bot.store import NotYours, StorageFull, StorageUnavailable, StoreError, UnknownTurn
 from bot.text import BadText
 from model.errors import Busy, ContextLengthExceeded, EngineError, NotReady, UnknownLora
@@ -25,6 +26,7 @@ _STATUS: dict[type[Exception], tuple[int, str]] = {
     NotReady: (503, "not_ready"),
     UnknownLora: (404, "model_not_found"),
     BadText: (422, "invalid_value"),
+    NotReviewable: (409, "not_reviewable"),
 }
 _RETRY_SECONDS = {429: 5, 503: 5}
 
@@ -62,7 +64,7 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
         return await handler(request)
     except (BadRequest, Refused) as error:
         return error_response(error.status, str(error), error.code, error.param)
-    except (StoreError, EngineError, BadText) as error:
+    except (StoreError, EngineError, BadText, NotReviewable) as error:
         status, code = describe(error)
         return error_response(status, str(error), code)
     except web.HTTPRequestEntityTooLarge as error:

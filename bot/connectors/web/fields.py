@@ -32,11 +32,13 @@ Text = Annotated[str, BeforeValidator(_cleaned)]
 Name = Annotated[Text, StringConstraints(min_length=1, max_length=256)]
 
 
-class _Body(BaseModel):
+class Body(BaseModel):
+    """What every body has in common: strict types, no NaN."""
+
     model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
 
 
-class AskBody(_Body):
+class AskBody(Body):
     """POST /api/conversations/{id}/turns"""
 
     id: Id
@@ -44,7 +46,7 @@ class AskBody(_Body):
     replaces: Id | None = None
 
 
-class RatingBody(_Body):
+class RatingBody(Body):
     """POST /api/ratings"""
 
     turn_id: Name
@@ -54,14 +56,14 @@ class RatingBody(_Body):
     correction: Annotated[Text, StringConstraints(max_length=20_000)] | None = None
 
 
-class TextPart(_Body):
+class TextPart(Body):
     """One part of a message's content."""
 
     type: Literal["text"]
     text: Text
 
 
-class ChatMessage(_Body):
+class ChatMessage(Body):
     """One message of POST /v1/chat/completions"""
 
     role: Literal["system", "developer", "user", "assistant"]
@@ -78,7 +80,7 @@ class ChatMessage(_Body):
         return Message(role, self.text)
 
 
-class StreamOptions(_Body):
+class StreamOptions(Body):
     """What a stream holds besides text."""
 
     include_usage: bool = False
@@ -87,7 +89,7 @@ class StreamOptions(_Body):
 Stop = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
-class ChatBody(_Body):
+class ChatBody(Body):
     """POST /v1/chat/completions"""
 
     model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False, extra="allow")

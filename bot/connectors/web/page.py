@@ -67,23 +67,23 @@ class Page:
         return response
 
     async def conversations(self, request: web.Request) -> web.Response:
-        heads = await self._service.conversations(PLATFORM, _user(request))
+        heads = await self._service.conversations(PLATFORM, user_of(request))
         listed = [{"id": head.id, "title": head.title, "updated_at": head.updated_at.isoformat()} for head in heads]
         return web.json_response({"conversations": listed})
 
     async def conversation(self, request: web.Request) -> web.Response:
-        found = await self._service.conversation(PLATFORM, _conversation_id(request), _user(request))
+        found = await self._service.conversation(PLATFORM, _conversation_id(request), user_of(request))
         await self._service.fetched(found.turns)
         return web.json_response({"id": found.id, "turns": [self._turn(turn) for turn in found.turns]})
 
     async def delete(self, request: web.Request) -> web.Response:
-        gone = await self._service.delete_conversation(PLATFORM, _conversation_id(request), _user(request))
+        gone = await self._service.delete_conversation(PLATFORM, _conversation_id(request), user_of(request))
         return web.json_response({"deleted": gone})
 
     async def ask(self, request: web.Request) -> web.StreamResponse:
         """The question's receipt as soon as it is committed, then its answer as it comes."""
         body = parse(AskBody, await read_json(request))
-        user_id = _user(request)
+        user_id = user_of(request)
         question = Question(
             platform=PLATFORM,
             event_id=f"{user_id}:{body.id}",
@@ -133,7 +133,7 @@ class Page:
 
     async def stop(self, request: web.Request) -> web.Response:
         turn = await self._service.turn(request.match_info["turn"])
-        if turn.question.user_id != _user(request):
+        if turn.question.user_id != user_of(request):
             raise BadRequest(403, "this answer belongs to somebody else", code="forbidden")
         return web.json_response({"stopped": self._service.cancel(turn.id)})
 
@@ -168,7 +168,8 @@ def _known_user(request: web.Request) -> str | None:
     return user_id if re.fullmatch(r"[A-Za-z0-9_-]{1,64}", user_id) else None
 
 
-def _user(request: web.Request) -> str:
+def user_of(request: web.Request) -> str:
+    """Who the browser is. Raises BadRequest for one that has not been here yet."""
     user_id = _known_user(request)
     if user_id is None:
         raise BadRequest(401, "the browser is not known yet; ask GET /api/me first and keep its cookie", code="unknown_user")

@@ -1,0 +1,97 @@
+"""Reviewing as people do it: in a terminal's commands and on the page, by keyboard."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import aiohttp
+import pytest
+from playwright.async_api import async_playwright, expect
+
+from bot.store import Store
+from tests.e2e.serving import CARE, Server
+from tests.e2e.test_browser import _FLAGS, CHROMIUM
+from tests.train.people import Day
+
+CORRECTIONS = ("Bring the letter to the desk.", "Take it twice a day.", "Ask the nurse first.")
+
+
+def care(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("CARE_")}
+    return subprocess.run([CARE, *arguments], env={**kept, "CARE_HOME": str(home)}, capture_output=True, text=True, timeout=60)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    folder = tmp_path / "home"
+    folder.mkdir()
+    store = Store(folder / "care.db")
+    day = Day(store)
+    for number, correction in enumerate(CORRECTIONS):
+        question = ("Where is my medical letter?", "How often a tablet?", "May I eat before surgery?")[number]
+        day.rate(day.ask(question, user=f"u{number}", domain="medical"), -1, user=f"u{number}", correction=correction)
+    store.close()
+    return folder
+
+
+def test_in_a_terminal_what_waits_is_listed_approved_edited_and_rejected(home: Path) -> None:
+    listed = json.loads(care(home, "review", "--json").stdout)
+    assert [each["response"] for each in listed] == list(CORRECTIONS)
+    done = care(home, "review", "--approve", "t1", "--reject", "t2", "--edit", "t3", "Ask the doctor.", "--as", "cli:rev")
+    assert done.stdout.split() == ["approved", "t1", "rejected", "t2", "edited", "t3"]
+    assert "nothing waits" in care(home, "review", "--list").stdout
+    again = care(home, "review", "--approve", "t1")
+    assert (again.returncode, "does not wait" in again.stderr) == (2, True)
+
+
+def test_nobody_reviews_their_own(home: Path) -> None:
+    refused = care(home, "review", "--approve", "t1", "--as", "web:u0")
+    assert (refused.returncode, "somebody else has to review it" in refused.stderr) == (2, True)
+    assert care(home, "review", "--approve", "all", "--as", "web:u0").stdout.count("approved") == 2
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium (CI does)")
+async def test_on_the_page_by_keyboard(home: Path) -> None:
+    care(home, "review", "--list")
+    with Server.scripted(home) as server:
+        async with async_playwright() as playwright:
+            browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
+            page = await browser.new_page(viewport={"width": 1000, "height": 800})
+            await page.goto(f"{server.url}/ops/review")
+            await expect(page.get_by_test_id("count")).to_have_text("3 to review")
+            if folder := os.environ.get("CARE_SCREENSHOTS"):
+                await page.screenshot(path=f"{folder}/review.png")
+            await page.keyboard.press("a")
+            await expect(page.get_by_test_id("count")).to_have_text("2 to review")
+            await page.keyboard.press("e")
+            await page.get_by_test_id("response").fill("Twice a day, after a meal.")
+            await page.keyboard.press("Control+Enter")
+            await expect(page.get_by_test_id("count")).to_have_text("1 to review")
+            await page.keyboard.press("r")
+            await expect(page.get_by_test_id("empty")).to_be_visible()
+            await browser.close()
+        decided = [(row["decision"], row["edited"]) for row in server.rows("SELECT * FROM reviews ORDER BY turn_id")]
+        assert decided == [("approved", None), ("edited", "Twice a day, after a meal."), ("rejected", None)]
+
+
+async def test_over_http_a_stale_or_foreign_decision_is_refused(home: Path) -> None:
+    care(home, "review", "--list")
+    with Server.scripted(home) as server:
+        async with aiohttp.ClientSession(server.url, cookies={"care_user": "u0"}) as session:
+            async with session.get("/api/reviews") as response:
+                waiting = (await response.json())["waiting"]
+            assert [each["own"] for each in waiting] == [True, False, False]
+            cases = [
+                ("t1", {"sha256": waiting[0]["sha256"], "decision": "approved"}, 409),
+                ("t2", {"sha256": "0" * 64, "decision": "approved"}, 409),
+                ("t2", {"sha256": waiting[1]["sha256"], "decision": "edited"}, 409),
+                ("t2", {"sha256": waiting[1]["sha256"], "decision": "maybe"}, 422),
+                ("t9", {"sha256": "0" * 64, "decision": "approved"}, 409),
+                ("t2", {"sha256": waiting[1]["sha256"], "decision": "approved"}, 200),
+                ("t2", {"sha256": waiting[1]["sha256"], "decision": "approved"}, 200),
+                ("t2", {"sha256": waiting[1]["sha256"], "decision": "rejected"}, 409),
+            ]
+            for turn_id, body, status in cases:
+                async with session.post(f"/api/reviews/{turn_id}", json=body) as response:
+                    assert response.status == status, (turn_id, body, await response.text())
