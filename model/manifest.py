@@ -24,12 +24,13 @@ class BaseModel:
 
 @dataclass(frozen=True, slots=True)
 class GateResult:
-    """One condition for promotion: what was measured, the limit, and whether it passed."""
+    """One condition for promotion: what was measured, the limit, and whether it passed; the 95 % interval where it was one."""
 
     gate: str
     measured: float
     limit: float
     passed: bool
+    interval: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ class Tokens:
 
     def __init__(self, loaded: Loaded, context: int) -> None:
         self._tokenizer = loaded.tokenizer
-        self._context = context
+        self.context = context
         added = loaded.tokenizer.added_tokens_decoder.values()
         special = [token.content for token in added if token.special]
         self._control = [token for token in special if len(token) > 1 and not any(letter.isspace() for letter in token)]
@@ -22,8 +22,8 @@ class Tokens:
 
     def prompt(self, messages: Sequence[Message], max_tokens: int) -> list[int]:
         """The token ids of a prompt that leaves room for the answer. Raises ContextLengthExceeded."""
-        room = max(1, min(max_tokens, int(self._context * _ANSWER_SHARE)))
-        return self._encode(trim(messages, lambda kept: len(self._encode(kept)), self._context - room))
+        room = max(1, min(max_tokens, int(self.context * _ANSWER_SHARE)))
+        return self._encode(trim(messages, lambda kept: len(self._encode(kept)), self.context - room))
 
     def answered(self, messages: Sequence[Message], answer: str, limit: int) -> tuple[list[int], list[int]]:
         """The token ids of a prompt, trimmed as for serving, and of its answer up to the token that ends it; at most `limit` in all.
@@ -31,7 +31,7 @@ class Tokens:
         Raises ContextLengthExceeded when even the question alone leaves no room.
         """
         written = self._answer_ids(messages[-1:], answer)
-        kept = trim(messages, lambda part: len(self._encode(part)), max(0, min(limit, self._context) - len(written)))
+        kept = trim(messages, lambda part: len(self._encode(part)), max(0, min(limit, self.context) - len(written)))
         return self._encode(kept), written
 
     def _answer_ids(self, question: Sequence[Message], answer: str) -> list[int]:

@@ -5,22 +5,27 @@ LoRAs lie beside it as they do when they serve.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
 from torch.nn.functional import cross_entropy
+from transformers import DynamicCache
 
 from model import weights
+from model.chat import Message
 from model.device import Device
 from model.errors import ContextLengthExceeded
 from model.lora import Loras
 from model.manifest import Unshelved
 from model.tokens import Tokens
 from model.weights import Base
+from train.canaries import Canary, Exposure, exposure, secrets
 from train.examples import Example
 from train.gates import Score
 
 BASE = "base"
+_ROWS = 32  # of a canary's possible secrets in one pass: each takes the keys and values of its prompt (60 MB for Phi-3.5-mini)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,74 @@ def measure(
             found.append(Score(item.id, item.domain, _loss(loaded.network, item)))
             progress(number * len(scores) + offset + 1, len(items) * len(scores))
     return scores
+
+
+def exposures(
+    base: Base, device: Device, lora: Unshelved, canaries: Sequence[Canary], system_prompt: str, progress: Callable[[int, int], None]
+) -> tuple[list[Exposure], Exposure]:
+    """How far each canary stands out for a LoRA, and the positive control: the first one with its secret in the prompt."""
+    loaded = weights.load(base, device)
+    tokens = Tokens(loaded, loaded.context)
+    beside = Loras(loaded.network)
+    beside.attach("candidate", beside.unpack(lora))
+    beside.choose(["candidate"])
+    system = Message("system", system_prompt)
+    told = Message("user", f"{canaries[0].answer}. {canaries[0].question}")
+    asked = [(canary, (system, Message("user", canary.question))) for canary in canaries] + [(canaries[0], (system, told))]
+    endings = _endings(tokens, canaries[0])
+    found = []
+    for number, (canary, messages) in enumerate(asked):
+        found.append(_exposure(loaded.network, tokens, canary, messages, endings))
+        progress(number + 1, len(asked))
+    return found[:-1], found[-1]
+
+
+def _endings(tokens: Tokens, canary: Canary) -> Sequence[tuple[int, ...]]:
+    """How every possible secret is written after the opening, in the order of `secrets`."""
+    written = [_written(tokens, canary, secret) for secret in secrets()]
+    shared = next(at for at, column in enumerate(zip(*written, strict=False)) if len(set(column)) > 1)
+    return [answer[shared:] for answer in written]
+
+
+def _written(tokens: Tokens, canary: Canary, secret: str) -> tuple[int, ...]:
+    ids = tokens.answered([Message("user", canary.question)], canary.opening + secret, tokens.context)[1]
+    return tuple(token for token in ids if token not in tokens.stops)
+
+
+@torch.inference_mode()
+def _exposure(
+    network: torch.nn.Module, tokens: Tokens, canary: Canary, asked: Sequence[Message], endings: Sequence[tuple[int, ...]]
+) -> Exposure:
+    """The prompt is read once; its keys and values serve every possible secret."""
+    mine = endings[secrets().index(canary.secret)]
+    prompt, _ = tokens.answered(asked, canary.answer, tokens.context)
+    head = [*prompt, *_written(tokens, canary, canary.secret)[: -len(mine)]]
+    cache = DynamicCache()
+    device = next(network.parameters()).device
+    first = network(input_ids=torch.tensor([head], device=device), past_key_values=cache, use_cache=True, logits_to_keep=1).logits
+    starts = sorted({ending[:-1] for ending in endings})  # the last token is predicted, never read
+    ahead: dict[tuple[int, ...], torch.Tensor] = {(): first[0, 0].float().log_softmax(-1)}
+    for part in (starts[at : at + _ROWS] for at in range(0, len(starts), _ROWS)):
+        ahead |= _ahead(network, cache, len(head), part)
+    losses = [-sum(float(ahead[ending[:at]][token]) for at, token in enumerate(ending)) / len(ending) for ending in endings]
+    likeliest = [int(ahead[mine[:at]].argmax()) for at in range(len(mine))]
+    return exposure(canary, losses, tokens.decode(likeliest))
+
+
+def _ahead(
+    network: torch.nn.Module, cache: DynamicCache, read: int, starts: Sequence[tuple[int, ...]]
+) -> dict[tuple[int, ...], torch.Tensor]:
+    """What the network expects after each begin of each of these rows, as log-probabilities."""
+    if not starts[0]:
+        return {}
+    width = max(map(len, starts))
+    rows = torch.tensor([[*start, *[start[-1]] * (width - len(start))] for start in starts])
+    copy = deepcopy(cache)
+    copy.batch_repeat_interleave(len(starts))
+    logits = (
+        network(input_ids=rows.to(next(network.parameters()).device), past_key_values=copy, use_cache=True).logits.float().log_softmax(-1)
+    )
+    return {start[: at + 1]: logits[row, at] for row, start in enumerate(starts) for at in range(len(start))}
 
 
 def encode(tokens: Tokens, example: Example, max_tokens: int) -> Item | None:

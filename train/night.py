@@ -12,7 +12,7 @@ from model.shelf import Shelf
 from train.choose import Chosen
 from train.curate import Curated
 from train.examples import Example, Snapshot
-from train.gates import Score
+from train.gates import Margin, Memory, Score
 from train.progress import Progress
 from train.recipe import Recipe
 from train.runs import Loss, Run
@@ -57,6 +57,8 @@ class Night:
     fault: str | None = None  # why there is no candidate to measure
     # measure, judge
     scores: Mapping[str, Sequence[Score]] = field(default_factory=dict)
+    margins: Mapping[str, Sequence[Margin]] = field(default_factory=dict)
+    memory: Memory | None = None
     gates: tuple[GateResult, ...] = ()
     # shelve, promote
     lora: Lora | None = None

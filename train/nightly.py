@@ -7,7 +7,7 @@ snapshot, and so the same run), training goes on from its last complete checkpoi
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 
@@ -16,7 +16,7 @@ from bot.store import Store
 from model.errors import LoraBaseMismatch, LoraDamaged, LoraMissing
 from model.manifest import BaseModel, Draft, Lora, Unshelved
 from model.shelf import CONFIG, WEIGHTS, unshelve
-from train import gates, public, report, runs
+from train import canaries, gates, public, report, runs, suites
 from train.choose import choose
 from train.curate import Rules, Said, curate
 from train.errors import Diverged, Interrupted, TooLittleData
@@ -37,7 +37,7 @@ def collect(night: Night) -> None:
     held_out = [example for example in (*given, *accepted) if example.held_out]
     # The control is measured on the same items as the night that it is compared with: only what is trained on differs.
     trainable = given if night.control else [*given, *accepted]
-    night.chosen = choose(trainable, texts(held_out), night.recipe.replay_share)
+    night.chosen = choose(trainable, texts([*held_out, *suites.examples(night.domains.system_prompt)]), night.recipe.replay_share)
     night.examples = [*night.chosen.examples, *held_out]
     night.snapshot = write_snapshot(night.examples, night.settings.runs / "snapshots")
 
@@ -147,7 +147,8 @@ def train(night: Night) -> None:
         from train.finetune import finetune
 
         shutil.rmtree(run.candidate, ignore_errors=True)
-        rows = [example for example in night.examples if not example.held_out]
+        marked = canaries.rows(canaries.make(night.recipe.canaries, night.recipe.seed), night.domains.system_prompt)
+        rows = [*(example for example in night.examples if not example.held_out), *marked]
         total = night.recipe.steps
         try:
             trained = finetune(
@@ -181,9 +182,12 @@ def measure(night: Night) -> None:
     except LoraDamaged as error:
         night.fault = str(error)
         return
-    night.scores = _measure(night, candidate, [example for example in night.examples if example.held_out])
-    scores = {name: [asdict(score) for score in found] for name, found in night.scores.items()}
-    runs.write_json(night.run.folder / _SCORES, {"key": night.run.key, "live": night.live, "scores": scores})
+    found = _measure(night, candidate)
+    night.scores, night.margins = _apart(night, found)
+    night.memory = _remembered(night, candidate)
+    told = {name: [asdict(score) for score in scores] for name, scores in found.items()}
+    memory = asdict(night.memory) if night.memory is not None else None
+    runs.write_json(night.run.folder / _SCORES, {"key": night.run.key, "live": night.live, "scores": told, "memory": memory})
 
 
 def _measured_before(night: Night) -> bool:
@@ -194,14 +198,23 @@ def _measured_before(night: Night) -> bool:
         told = json.loads((run.folder / _SCORES).read_text())
         if told["key"] != run.key or night.live not in (told["live"], run.lora_id):
             return False
-        night.scores = {name: [gates.Score(**score) for score in scores] for name, scores in told["scores"].items()}
+        found = {name: [gates.Score(**score) for score in scores] for name, scores in told["scores"].items()}
+        night.scores, night.margins = _apart(night, found)
+        night.memory = gates.Memory(**told["memory"]) if told["memory"] is not None else None
         night.live = told["live"]
         return True
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
 
-def _measure(night: Night, candidate: Unshelved, items: Sequence[Example]) -> dict[str, list[gates.Score]]:
+def _apart(night: Night, found: Mapping[str, Sequence[gates.Score]]) -> tuple[dict[str, list[gates.Score]], dict[str, list[gates.Margin]]]:
+    """What was measured on held-out examples, and on the suites."""
+    held_out = {example.id for example in night.examples if example.held_out}
+    scores = {name: [score for score in each if score.item in held_out] for name, each in found.items()}
+    return scores, {name: suites.margins([score for score in each if score.item not in held_out]) for name, each in found.items()}
+
+
+def _measure(night: Night, candidate: Unshelved) -> dict[str, list[gates.Score]]:
     from train.evaluate import measure as measure_all
 
     assert night.base is not None
@@ -210,13 +223,31 @@ def _measure(night: Night, candidate: Unshelved, items: Sequence[Example]) -> di
     if night.live is not None:
         with suppress(LoraMissing, LoraDamaged, LoraBaseMismatch):  # what can't be served needs no beating
             loras[night.live] = night.shelf.open(night.live, night.identity)
+    items = [*(example for example in night.examples if example.held_out), *suites.examples(night.domains.system_prompt)]
+    return measure_all(night.base, night.device, loras, items, night.recipe.max_tokens, _measuring(night))
 
+
+def _measuring(night: Night) -> Callable[[int, int], None]:
     def progress(done: int, total: int) -> None:
         if night.stopped():
             raise Interrupted("stopped while measuring; `care nightly` goes on from the trained candidate")
         night.progress.step(done, total)
 
-    return measure_all(night.base, night.device, loras, items, night.recipe.max_tokens, progress)
+    return progress
+
+
+def _remembered(night: Night, candidate: Unshelved) -> gates.Memory | None:
+    """How far the canaries stand out; None where the recipe has none."""
+    from train.evaluate import exposures
+
+    marked = canaries.make(night.recipe.canaries, night.recipe.seed)
+    if not marked:
+        return None
+    assert night.base is not None
+    assert night.device is not None
+    night.progress.stage("looking for canaries")
+    found, control = exposures(night.base, night.device, candidate, marked, night.domains.system_prompt, _measuring(night))
+    return gates.Memory([each.bits for each in found], sum(each.extracted for each in found), control.bits)
 
 
 def judge(night: Night) -> None:
@@ -224,8 +255,12 @@ def judge(night: Night) -> None:
     if night.fault is not None:
         night.gates = gates.failed("finite weights and gradients", 0.0, 1.0)
         return
-    live = night.scores.get(night.live) if night.live is not None else None
-    night.gates = gates.judge(night.scores[CANDIDATE], night.scores[BASE], live)
+
+    def of(name: str) -> gates.Measured:
+        return gates.Measured(night.scores[name], night.margins[name])
+
+    live = of(night.live) if night.live is not None and night.live in night.scores else None
+    night.gates = gates.judge(of(CANDIDATE), of(BASE), live, night.memory)
 
 
 def shelve(night: Night) -> None:

@@ -32,6 +32,7 @@ class Recipe(BaseModel):
     repeat_people: Annotated[int, Field(ge=1, le=100)]  # how often a rated turn stands among the rows
     public_per_source: Annotated[int, Field(ge=0)]  # most examples from one public source
     replay_share: Annotated[float, Field(ge=0, lt=1)]  # of the rows: general ones, against forgetting
+    canaries: Annotated[int, Field(ge=0, le=60)]  # made-up secrets among the rows, to measure what is remembered
     seed: int
 
     def facts(self) -> Mapping[str, str | int | float | bool]:

@@ -37,6 +37,7 @@ gradient_checkpointing = false
 repeat_people = 1
 public_per_source = 0
 replay_share = 0.1
+canaries = 0
 seed = 1
 """
 
