@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
 
+# Which LoRA answers a conversation now, by platform and conversation id.
+Choose = Callable[[str, str], str | None]
+
 _BUSY_RETRY_SECONDS = 0.5
 _SAVE_PAUSES = (0.5, 2.0, 5.0)
 
@@ -45,7 +48,16 @@ class Answering:
     """The life of one turn in this process."""
 
     def __init__(
-        self, turn: Turn, delivery: Delivery, *, engine: Engine, archive: Archive, domains: Domains, metrics: Metrics, sampling: Sampling
+        self,
+        turn: Turn,
+        delivery: Delivery,
+        *,
+        engine: Engine,
+        archive: Archive,
+        domains: Domains,
+        metrics: Metrics,
+        sampling: Sampling,
+        choose: Choose,
     ) -> None:
         self._turn = turn
         self._delivery = delivery
@@ -54,6 +66,7 @@ class Answering:
         self._domains = domains
         self._metrics = metrics
         self._sampling = sampling
+        self._choose = choose
         self._generation: Generation | None = None
         self._left = asyncio.Event()
         self._pieces: list[str] = []
@@ -123,7 +136,7 @@ class Answering:
         while True:
             if self._left.is_set():
                 raise ReaderLeft
-            asked = request(self._domains, self._turn, history, self._sampling, self._engine.status().live)
+            asked = request(self._domains, self._turn, history, self._sampling, self._lora_now())
             try:
                 self._generation = await self._engine.generate(asked)
             except Busy:
@@ -132,6 +145,10 @@ class Answering:
             if self._left.is_set():
                 self._generation.cancel()
             return self._generation
+
+    def _lora_now(self) -> str | None:
+        question = self._turn.question
+        return self._choose(question.platform, question.conversation_id)
 
     async def _show(self, piece: str) -> None:
         if not self._pieces:

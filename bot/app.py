@@ -8,11 +8,13 @@ from collections.abc import Callable
 from aiohttp import web
 
 from bot import domains as domain_rules
+from bot.archive import Archive
 from bot.connectors.web import completions, page
 from bot.connectors.web.access import Access, harden
 from bot.connectors.web.errors import errors_as_json
 from bot.connectors.web.feed import WebConnector
 from bot.home import AddressTaken, HomeLock
+from bot.judge import Judge
 from bot.metrics import Metrics
 from bot.ops.health import STALLED_SECONDS, Health
 from bot.ops.review import Reviews
@@ -45,10 +47,12 @@ async def serve(settings: Settings, engine: Engine, announce: Callable[[str], No
     try:
         store = Store(settings.database)
         metrics = Metrics(engine.status)
-        watch = Watch(Shelf(settings.loras), engine)
-        service = Service(store, engine, domain_rules.load(), metrics, _sampling(settings))
+        archive, shelf, domains = Archive(store), Shelf(settings.loras), domain_rules.load()
+        watch = Watch(shelf, engine, settings.canary_share)
+        judge = Judge(shelf, engine, archive, watch, domains, settings)
+        service = Service(archive, engine, domains, metrics, _sampling(settings), watch.choose)
         runner = web.AppRunner(
-            application(settings, service, engine, metrics, watch),
+            application(settings, service, engine, metrics, watch, judge),
             handler_cancellation=True,
             access_log=None,
             shutdown_timeout=_HANDLER_SECONDS,
@@ -59,7 +63,7 @@ async def serve(settings: Settings, engine: Engine, announce: Callable[[str], No
             url = await _listen(runner, settings)
             lock.announce(url)
             announce(url)
-            await _run(service, engine, watch, stop, systemd)
+            await _run(service, engine, watch, judge, stop, systemd)
         finally:
             systemd.notify("STOPPING=1")
             for site in list(runner.sites):
@@ -72,7 +76,7 @@ async def serve(settings: Settings, engine: Engine, announce: Callable[[str], No
         lock.release()
 
 
-async def _run(service: Service, engine: Engine, watch: Watch, stop: asyncio.Event, systemd: Systemd) -> None:
+async def _run(service: Service, engine: Engine, watch: Watch, judge: Judge, stop: asyncio.Event, systemd: Systemd) -> None:
     """Loads the model while the port already answers, then waits for the end."""
     starting = asyncio.create_task(engine.start())
     stopping = asyncio.create_task(stop.wait())
@@ -87,9 +91,10 @@ async def _run(service: Service, engine: Engine, watch: Watch, stop: asyncio.Eve
     log.info("ready", extra={"model": engine.name})
     watchdog = asyncio.create_task(systemd.feed_watchdog(lambda: engine.status().beat_age < STALLED_SECONDS))
     following = asyncio.create_task(watch.follow())
+    judging = asyncio.create_task(judge.follow())
     broken = asyncio.create_task(_until_broken(engine))
     await asyncio.wait([stopping, broken], return_when=asyncio.FIRST_COMPLETED)
-    for task in (watchdog, following, broken):
+    for task in (watchdog, following, judging, broken):
         task.cancel()
     if not stop.is_set():
         raise EngineBroke(engine.status().detail)
@@ -100,7 +105,7 @@ async def _until_broken(engine: Engine) -> None:
         await asyncio.sleep(_LOOK_SECONDS)  # an engine has a status, no event
 
 
-def application(settings: Settings, service: Service, engine: Engine, metrics: Metrics, watch: Watch) -> web.Application:
+def application(settings: Settings, service: Service, engine: Engine, metrics: Metrics, watch: Watch, judge: Judge) -> web.Application:
     """Every route of the one port, with its connectors known to the service."""
     rules = domain_rules.load()
     access = Access(settings)
@@ -110,7 +115,7 @@ def application(settings: Settings, service: Service, engine: Engine, metrics: M
         service.connect(WebConnector(platform))
     app.add_routes(page.Page(service, engine, rules).routes())
     app.add_routes(completions.Completions(service, engine, _sampling(settings)).routes())
-    app.add_routes(Health(service, engine, metrics, watch).routes())
+    app.add_routes(Health(service, engine, metrics, watch, judge).routes())
     app.add_routes(Reviews(service).routes())
     app.router.add_post("/login", access.login)
     return app

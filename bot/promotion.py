@@ -7,14 +7,18 @@ import json
 import time
 import urllib.error
 import urllib.request
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bot.home import running
+from model.history import Change
 from model.manifest import BaseModel
-from model.shelf import Change, Shelf
+from model.shelf import Shelf
 
 _WAIT_SECONDS = 20.0
+# The smoke test has a minute, and may have to wait for another's to end.
+_SMOKE_WAIT_SECONDS = 150.0
 _POLL_SECONDS = 0.1
 _CALL_SECONDS = 5.0
 
@@ -31,6 +35,8 @@ class Served:
     base: BaseModel | None
     fault_lora: str | None = None
     fault: str | None = None
+    canary: str | None = None
+    smoke_tests: Mapping[str, bool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +66,7 @@ def _parse(body: bytes) -> Served | None:
         raw = json.loads(body)
         base = BaseModel(**raw["base"]) if raw["base"] else None
         fault = raw.get("lora_fault") or {}
-        return Served(raw["lora"], base, fault.get("lora"), fault.get("message"))
+        return Served(raw["lora"], base, fault.get("lora"), fault.get("message"), raw.get("canary"), raw.get("smoke_tests") or {})
     except (ValueError, KeyError, TypeError):
         return None
 
@@ -78,6 +84,38 @@ def promote(shelf: Shelf, home: Path, lora_id: str, *, by: str, reason: str) -> 
     except _NotServed as error:
         back = shelf.rollback(by=by, reason=f"not served: {error}", expected=lora_id)
         raise Reverted(f"LoRA {lora_id!r} was promoted and taken back ({error}); {back.lora_id or 'the base'} is live") from error
+
+
+def try_out(shelf: Shelf, home: Path, lora_id: str, *, by: str, reason: str) -> bool:
+    """Makes a LoRA the canary of the running server, and returns once that has passed its smoke test; False: no server runs.
+
+    Raises LoraMissing, LoraDamaged or LoraBaseMismatch before anything has changed, Reverted when it was taken back.
+    """
+    now = served(home)
+    if now is None or now.base is None:
+        return False
+    shelf.open(lora_id, now.base)
+    shelf.try_out(lora_id, by=by, reason=reason)
+    deadline = time.monotonic() + _SMOKE_WAIT_SECONDS
+    while time.monotonic() < deadline and (now := served(home)) is not None:
+        if lora_id not in (shelf.canary(), shelf.live()):
+            said = [change.reason for change in shelf.history() if change.lora_id == lora_id and change.action == "withdraw"]
+            raise Reverted(f"LoRA {lora_id!r} was taken back: {said[-1] if said else 'somebody promoted another'}")
+        if now.fault_lora == lora_id:
+            shelf.withdraw(lora_id, by=by, reason=f"not served: {now.fault}")
+            raise Reverted(f"LoRA {lora_id!r} can't be served ({now.fault}); {now.lora or 'the base'} answers")
+        if now.smoke_tests.get(lora_id):
+            break
+        time.sleep(_POLL_SECONDS)
+    return True
+
+
+def wait_until_live(home: Path, lora_id: str) -> float | None:
+    """Seconds until a LoRA that the server promotes by itself is served. Raises Reverted."""
+    try:
+        return _wait(home, lora_id)
+    except _NotServed as error:
+        raise Reverted(f"LoRA {lora_id!r} passed its smoke test, but does not answer everybody: {error}") from error
 
 
 def rollback(shelf: Shelf, home: Path, *, by: str, reason: str) -> Applied:

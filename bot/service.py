@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Sequence
 
-from bot.answering import Answering, request
+from bot.answering import Answering, Choose, request
 from bot.archive import Archive
 from bot.connectors.base import Connector, Delivery
 from bot.domains import Domains
@@ -29,8 +29,9 @@ _PROBE_SECONDS = 1.0
 class Service:
     """The one place where questions, the engine and the store meet."""
 
-    def __init__(self, store: Store, engine: Engine, domains: Domains, metrics: Metrics, sampling: Sampling) -> None:
-        self._archive = Archive(store)
+    def __init__(self, archive: Archive, engine: Engine, domains: Domains, metrics: Metrics, sampling: Sampling, choose: Choose) -> None:
+        self._archive = archive
+        self._choose = choose
         self._engine = engine
         self._domains = domains
         self._metrics = metrics
@@ -83,7 +84,8 @@ class Service:
         try:
             self._require_room()
             turn = Turn("", question, "", Status.RECEIVED)
-            await self._engine.check(request(self._domains, turn, [], self._sampling, self._engine.status().live))
+            lora = self._choose(question.platform, question.conversation_id)
+            await self._engine.check(request(self._domains, turn, [], self._sampling, lora))
             return await self.receive(question, delivery)
         except EngineError as error:
             self._metrics.refused(type(error).__name__)
@@ -109,6 +111,7 @@ class Service:
             domains=self._domains,
             metrics=self._metrics,
             sampling=self._sampling,
+            choose=self._choose,
         )
         self._answering[turn.id] = answering
         self._tasks[turn.id] = asyncio.create_task(self._answer(turn, answering), name=f"turn {turn.id}")

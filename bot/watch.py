@@ -1,10 +1,11 @@
-"""Keeps the engine on what the shelf says is live. Knows no platform; judging a live LoRA by its ratings will come here too.
+"""Keeps the engine on what the shelf says is live, and says which LoRA answers a conversation. Knows no platform and no rating.
 
 The night and the operators change the shelf, this follows: it opens (and so verifies) the new LoRA, has the engine load it
 beside the old one, and only then switches. What can't be opened or loaded changes nothing: the old one keeps answering.
 """
 
 import asyncio
+import hashlib
 import logging
 import time
 from collections.abc import Sequence
@@ -35,14 +36,26 @@ class Fault:
 class Watch:
     """One look after another, from one task."""
 
-    def __init__(self, shelf: Shelf, engine: Engine) -> None:
+    def __init__(self, shelf: Shelf, engine: Engine, canary_share: int = 100) -> None:
+        """`canary_share` is the percentage of the conversations that the canary answers while there is one."""
         self._shelf = shelf
         self._engine = engine
+        self._share = canary_share
+        self.canary: str | None = None
         self.fault: Fault | None = None
         self._failed_at = 0.0
         self._refused: dict[str, str] = {}  # others than the live one that could not be loaded, and why: said once
         self._first = True
-        self._seen: tuple[str | None, int] | None = None
+        self._seen: tuple[str | None, str | None, int] | None = None
+
+    def choose(self, platform: str, conversation_id: str) -> str | None:
+        """The LoRA (None: the base) that answers a conversation now: the same one as long as live and canary stay."""
+        canary = self.canary
+        if canary is not None and canary in self._engine.status().loras:
+            digest = hashlib.sha256(f"{canary} {platform} {conversation_id}".encode()).digest()
+            if int.from_bytes(digest[:8], "big") * 100 < self._share * 2**64:
+                return canary
+        return self._engine.status().live
 
     async def follow(self) -> None:
         """Looks again and again, until cancelled."""
@@ -58,7 +71,7 @@ class Watch:
     async def look(self) -> None:
         """Brings the engine to what the shelf says now. Raises NotReady."""
         try:
-            wanted, seen = await self._read()
+            wanted, canary, seen = await self._read()
         except _UNUSABLE as error:
             return self._report(Fault("live", str(error) or type(error).__name__))
         if wanted == self._engine.status().live:
@@ -66,16 +79,29 @@ class Watch:
         elif self._due(wanted):
             await self._serve(wanted)
         if seen != self._seen:
+            await self._follow_canary(canary, wanted)
             await self._tidy(wanted)
         self._first, self._seen = False, seen
         return None
 
-    async def _read(self) -> tuple[str | None, tuple[str | None, int]]:
-        """The LoRA that should be live, and what tells this state of the shelf from others."""
+    async def _read(self) -> tuple[str | None, str | None, tuple[str | None, str | None, int]]:
+        """The LoRA that should be live, the canary, and what tells this state of the shelf from others."""
         async with asyncio.timeout(_FILE_SECONDS):
             live = await asyncio.to_thread(self._shelf.live)
+            canary = await asyncio.to_thread(self._shelf.canary)
             changed = await asyncio.to_thread(self._shelf.changed)
-        return live, (live, changed)
+        return live, canary, (live, canary, changed)
+
+    async def _follow_canary(self, canary: str | None, live: str | None) -> None:
+        """A canary that can't be loaded answers nobody; `promotion` sees that and takes it back."""
+        if canary is None or canary == live:
+            self.canary = None
+        elif await self._loaded(canary):
+            if canary != self.canary:
+                log.info("canary", extra={"lora": canary, "share": self._share})
+            self.canary = canary
+        else:
+            self.canary = None
 
     def _due(self, wanted: str | None) -> bool:
         """Whether to try, or to try again."""
@@ -140,7 +166,8 @@ class Watch:
         """Who should be at hand besides the live one, the most important first. Blocking."""
         before = self._shelf.chain(live)[:1] if live is not None else []
         newest = [entry.id for entry in reversed(self._shelf.list()) if entry.lora is not None]
-        return list(dict.fromkeys([*before, *newest]))
+        trial = [self.canary] if self.canary is not None else []
+        return list(dict.fromkeys([*trial, *before, *newest]))
 
     async def _resident(self, lora_id: str) -> bool:
         """Loads one that is not live; a failure is said once."""

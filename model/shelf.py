@@ -2,8 +2,9 @@
 
 `<shelf>/<id>/` holds `adapter_model.safetensors` and `adapter_config.json` as peft writes them, and `manifest.json`, which
 lists the SHA-256 of both. A LoRA appears whole (a rename) and never changes again. `<shelf>/live` is a relative symlink
-(none: the base answers), replaced in one rename, so that a reader sees the old or the new one. `history.jsonl` has one line for
-each change of `live`. Writers hold `<shelf>/.lock`.
+(none: the base answers), replaced in one rename, so that a reader sees the old or the new one; `<shelf>/canary` is another, to the
+LoRA that answers a share of the conversations until it is promoted or withdrawn. `history.jsonl` has one line for each change of
+either. Writers hold `<shelf>/.lock`.
 """
 
 import fcntl
@@ -21,23 +22,24 @@ from typing import Literal
 from uuid import uuid4
 
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
+from model import history
 from model.errors import Busy, LoraBaseMismatch, LoraDamaged, LoraMissing, NothingToRollBack
+from model.history import Change
 from model.manifest import BaseModel, Draft, Lora, Unshelved, from_json, is_id, to_json
 
 WEIGHTS = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"
 MANIFEST = "manifest.json"
 _HISTORY = "history.jsonl"
-_LIVE = "live"
+_LIVE, _CANARY = "live", "canary"
 _SCRATCH = (".adding-", ".live-")
 _LOCK_SECONDS = 10.0
 _MOST_RANK = 256
 
-State = Literal["live", "candidate", "rejected", "retired", "damaged"]
+State = Literal["live", "canary", "candidate", "rejected", "retired", "damaged"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,21 +50,6 @@ class Entry:
     state: State
     lora: Lora | None
     fault: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A line of the history: what became live instead of what (None: the base), who did it and why."""
-
-    at: datetime
-    action: Literal["promote", "rollback"]
-    lora_id: str | None
-    before: str | None
-    by: str
-    reason: str
-
-
-_CHANGE = TypeAdapter(Change)
 
 
 class Shelf:
@@ -99,19 +86,21 @@ class Shelf:
         """Every LoRA, oldest first, those with damaged manifests before all others; hashes are not checked here."""
         if not self.folder.is_dir():
             return []
-        live = self._live_or_none()
+        live, canary = self._live_or_none(), self._canary_or_none()
         promoted = {change.lora_id for change in self.history() if change.action == "promote"}
         names = [path.name for path in self.folder.iterdir() if path.is_dir() and not path.is_symlink() and is_id(path.name)]
-        entries = [self._entry(name, live, promoted) for name in names]
+        entries = [self._entry(name, live, canary, promoted) for name in names]
         return sorted(entries, key=lambda entry: (entry.lora.number if entry.lora is not None else 0, entry.id))
 
-    def _entry(self, lora_id: str, live: str | None, promoted: set[str | None]) -> Entry:
+    def _entry(self, lora_id: str, live: str | None, canary: str | None, promoted: set[str | None]) -> Entry:
         try:
             lora = self.read(lora_id)
         except LoraDamaged as error:
             return Entry(lora_id, "damaged", None, str(error))
         if lora_id == live:
             return Entry(lora_id, "live", lora)
+        if lora_id == canary:
+            return Entry(lora_id, "canary", lora)
         if lora_id in promoted:
             return Entry(lora_id, "retired", lora)
         return Entry(lora_id, "candidate" if lora.accepted else "rejected", lora)
@@ -152,7 +141,14 @@ class Shelf:
 
     def live(self) -> str | None:
         """The id that `live` points to; None: the base. Raises LoraDamaged when it is no symlink to a plain id."""
-        link = self.folder / _LIVE
+        return self._target(_LIVE)
+
+    def canary(self) -> str | None:
+        """The id that `canary` points to; None: no trial goes on. Raises LoraDamaged as `live` does."""
+        return self._target(_CANARY)
+
+    def _target(self, name: str) -> str | None:
+        link = self.folder / name
         try:
             target = os.readlink(link)
         except FileNotFoundError:
@@ -170,32 +166,13 @@ class Shelf:
         except FileNotFoundError:
             return 0
 
-    def predecessor(self, lora_id: str) -> str | None:
-        """What was live before this LoRA was promoted last; None: the base."""
-        promotions = [change for change in self.history() if change.action == "promote" and change.lora_id == lora_id]
-        return promotions[-1].before if promotions else None
-
     def chain(self, lora_id: str) -> Sequence[str]:
         """The predecessors of a LoRA that were not taken back themselves, the nearest first, up to the base (not in it)."""
-        found: list[str] = []
-        before = self.predecessor(lora_id)
-        while before is not None and before not in (lora_id, *found):
-            found.append(before)
-            before = self.predecessor(before)
-        taken_back = _taken_back(self.history())
-        return [older for older in found if older not in taken_back]
+        return history.chain(self.history(), lora_id)
 
     def history(self) -> Sequence[Change]:
-        """Every change, oldest first; a line that a crash cut short is left out."""
-        try:
-            lines = (self.folder / _HISTORY).read_bytes().splitlines()
-        except FileNotFoundError:
-            return []
-        changes = []
-        for line in lines:
-            with suppress(ValidationError):
-                changes.append(_CHANGE.validate_json(line))
-        return changes
+        """Every change, oldest first."""
+        return history.read(self.folder / _HISTORY)
 
     def promote(self, lora_id: str, *, by: str, reason: str) -> Change:
         """Makes a verified LoRA live; one that is live already stays, without a line in the history.
@@ -207,9 +184,41 @@ class Shelf:
             before = self._live_or_none()
             change = Change(datetime.now(UTC), "promote", lora_id, before, by, reason)
             if before != lora_id:
-                self._write_change(change)
-                self._point(lora_id)
+                self._change(change, _LIVE, lora_id)
+            if self._canary_or_none() == lora_id:
+                self._point(_CANARY, None)
         return change
+
+    def try_out(self, lora_id: str, *, by: str, reason: str) -> Change:
+        """Makes a verified LoRA the canary, instead of another if there is one. Raises LoraMissing or LoraDamaged."""
+        self.open(lora_id, None)
+        with self._writing():
+            change = Change(datetime.now(UTC), "try", lora_id, self._live_or_none(), by, reason)
+            if self._canary_or_none() != lora_id:
+                self._change(change, _CANARY, lora_id)
+        return change
+
+    def withdraw(self, lora_id: str, *, by: str, reason: str) -> Change:
+        """Ends the trial of this canary; what is live stays. Raises NothingToRollBack when it is not the canary."""
+        with self._writing():
+            if self._canary_or_none() != lora_id:
+                raise NothingToRollBack(f"{lora_id} is not the canary; there is nothing to withdraw")
+            change = Change(datetime.now(UTC), "withdraw", lora_id, self._live_or_none(), by, reason)
+            self._change(change, _CANARY, None)
+        return change
+
+    def prune(self, keep: int) -> Sequence[str]:
+        """Deletes the oldest LoRAs beyond so many; never what is live, what a rollback would go to, or the canary. Who went."""
+        with self._writing():
+            live = self._linked_or_none()
+            safe = {live, self._canary_or_none(), *(self.chain(live)[:1] if live is not None else ())}
+            entries = [entry for entry in self.list() if entry.lora is not None]
+            gone = [entry.id for entry in entries[: max(0, len(entries) - keep)] if entry.id not in safe]
+            for lora_id in gone:
+                scratch = self.folder / f"{_SCRATCH[0]}{uuid4().hex}"
+                os.rename(self.folder / lora_id, scratch)
+                shutil.rmtree(scratch)
+            return gone
 
     def rollback(self, *, by: str, reason: str, expected: str | None = None) -> Change:
         """Makes the predecessor live, or the nearest older one that can still be opened, or the base.
@@ -222,8 +231,7 @@ class Shelf:
                 raise NothingToRollBack(f"{'the base' if live is None else live} is live; there is nothing to take back")
             target = next((older for older in self.chain(live) if self._opens(older)), None)
             change = Change(datetime.now(UTC), "rollback", target, live, by, reason)
-            self._write_change(change)
-            self._point(target)
+            self._change(change, _LIVE, target)
         return change
 
     def _linked(self) -> str | None:
@@ -237,10 +245,14 @@ class Shelf:
             return promoted[-1]
 
     def _live_or_none(self) -> str | None:
-        try:
+        with suppress(LoraDamaged):
             return self.live()
-        except LoraDamaged:
-            return None
+        return None
+
+    def _canary_or_none(self) -> str | None:
+        with suppress(LoraDamaged):
+            return self.canary()
+        return None
 
     def _opens(self, lora_id: str) -> bool:
         try:
@@ -249,19 +261,17 @@ class Shelf:
             return False
         return True
 
-    def _write_change(self, change: Change) -> None:
-        """Before the link changes: a crash in between leaves a line of something that did not happen, which nobody follows."""
-        path = self.folder / _HISTORY
-        torn = path.exists() and not path.read_bytes().endswith(b"\n")
-        file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-        try:
-            os.write(file, (b"\n" if torn else b"") + _CHANGE.dump_json(change) + b"\n")
-            os.fsync(file)
-        finally:
-            os.close(file)
+    def _linked_or_none(self) -> str | None:
+        with suppress(LoraDamaged):
+            return self._linked()
+        return None
 
-    def _point(self, lora_id: str | None) -> None:
-        link = self.folder / _LIVE
+    def _change(self, change: Change, name: str, lora_id: str | None) -> None:
+        history.append(self.folder / _HISTORY, change)
+        self._point(name, lora_id)
+
+    def _point(self, name: str, lora_id: str | None) -> None:
+        link = self.folder / name
         if lora_id is None:
             link.unlink(missing_ok=True)
         else:
@@ -283,17 +293,6 @@ class Shelf:
             yield
         finally:
             os.close(file)
-
-
-def _taken_back(history: Sequence[Change]) -> set[str | None]:
-    """Who was rolled back and not live again since."""
-    found: set[str | None] = set()
-    for change in history:
-        if change.action == "rollback":
-            found.add(change.before)
-        else:
-            found -= {change.lora_id, change.before}
-    return found
 
 
 def _wait_for_lock(file: int, folder: Path) -> None:

@@ -26,6 +26,9 @@ from train.redact import Redactor, names_of_people
 
 # Fewer new examples than this are not worth a night (docs/architecture.md: exit 10).
 FEWEST_NEW = 8
+# LoRAs that stay on the shelf: a month of nights.
+_KEPT = 30
+_PASSED = "every gate passed"
 CANDIDATE, BASE = "candidate", "base"  # names among the scores
 _SCORES = "scores.json"
 
@@ -301,13 +304,22 @@ def promote(night: Night) -> None:
 
 
 def _go_live(night: Night) -> None:
+    """First to a share of the conversations of the server that runs, then to all; without a server, from its next start on."""
     assert night.lora is not None
+    lora_id, home = night.lora.id, night.settings.home
     try:
-        promotion.promote(night.shelf, night.settings.home, night.lora.id, by="night", reason="every gate passed")
+        if night.shelf.live() == lora_id:
+            pass  # a start that was killed has done it
+        elif not promotion.try_out(night.shelf, home, lora_id, by="night", reason=_PASSED):
+            promotion.promote(night.shelf, home, lora_id, by="night", reason=_PASSED)
+        elif night.settings.canary_hours == 0:
+            promotion.wait_until_live(home, lora_id)
     except promotion.Reverted as error:
         night.verdict, night.why = "reverted", str(error)
     else:
-        night.verdict, night.why = "promoted", "every gate passed"
+        night.verdict, night.why = "promoted", _PASSED
+        if night.shelf.canary() == lora_id:
+            night.why += f"; it answers {night.settings.canary_share} % of the conversations now, all in {night.settings.canary_hours} h"
 
 
 def tell(night: Night) -> None:
@@ -315,6 +327,7 @@ def tell(night: Night) -> None:
     assert night.run is not None
     assert night.verdict is not None
     report.write(night, night.run.folder)
+    night.shelf.prune(_KEPT)
     night.run.finish(night.verdict)
 
 

@@ -27,9 +27,11 @@ def confirm(question: str, *, yes: bool) -> None:
 def say(applied: Applied, *, as_json: bool) -> None:
     """What is live now and since when it is served."""
     change = applied.change
-    if as_json:
-        told = {"live": change.lora_id, "before": change.before, "action": change.action, "seconds": applied.seconds}
-        click.echo(json.dumps(told))
-        return
+    if change.action == "withdraw":
+        ended = {"canary": None, "before": change.lora_id, "live": change.before, "action": change.action}
+        text = f"no canary any more (before: {change.lora_id}); live: {change.before or 'the base'}"
+        return click.echo(json.dumps(ended) if as_json else text)
+    told = {"live": change.lora_id, "before": change.before, "action": change.action, "seconds": applied.seconds}
     when = "the next start serves it" if applied.seconds is None else f"served after {applied.seconds:.1f} s"
-    click.echo(f"live: {change.lora_id or 'the base'} (before: {change.before or 'the base'}); {when}")
+    text = f"live: {change.lora_id or 'the base'} (before: {change.before or 'the base'}); {when}"
+    return click.echo(json.dumps(told) if as_json else text)

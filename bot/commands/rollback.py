@@ -13,8 +13,11 @@ from model.shelf import Shelf
 @click.option("--reason", default="asked for by an operator", help="Kept in the history.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def rollback(yes: bool, reason: str, as_json: bool) -> None:
-    """Take the live LoRA back, and return once the server serves its predecessor (or the base)."""
+    """Take the canary back where there is one, otherwise the live LoRA; returns once the server serves the change."""
     settings = load_settings()
     shelf = Shelf(settings.loras)
+    if (canary := shelf.canary()) is not None:
+        confirm(f"Take the canary {canary} back?", yes=yes)
+        return say(promotion.Applied(shelf.withdraw(canary, by=operator(), reason=reason), None), as_json=as_json)
     confirm("Take the live LoRA back?", yes=yes)
-    say(promotion.rollback(shelf, settings.home, by=operator(), reason=reason), as_json=as_json)
+    return say(promotion.rollback(shelf, settings.home, by=operator(), reason=reason), as_json=as_json)

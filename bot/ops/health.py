@@ -4,6 +4,7 @@ from dataclasses import asdict
 
 from aiohttp import web
 
+from bot.judge import Judge
 from bot.metrics import Metrics
 from bot.service import Service
 from bot.store import StoreError
@@ -17,11 +18,12 @@ STALLED_SECONDS = 60.0
 class Health:
     """The handlers of the probes."""
 
-    def __init__(self, service: Service, engine: Engine, metrics: Metrics, watch: Watch) -> None:
+    def __init__(self, service: Service, engine: Engine, metrics: Metrics, watch: Watch, judge: Judge) -> None:
         self._service = service
         self._engine = engine
         self._metrics = metrics
         self._watch = watch
+        self._judge = judge
 
     def routes(self) -> list[web.RouteDef]:
         return [web.get("/livez", self.livez), web.get("/readyz", self.readyz), web.get("/metrics", self.metrics)]
@@ -48,6 +50,7 @@ class Health:
         """What `bot.promotion` wants to know."""
         status = self._engine.status()
         told: dict[str, object] = {"lora": status.live, "base": asdict(self._engine.base) if status.state == "ready" else None}
+        told |= {"canary": self._watch.canary, "smoke_tests": dict(self._judge.passed)}
         if self._watch.fault is not None:
             told["lora_fault"] = asdict(self._watch.fault)
         return told

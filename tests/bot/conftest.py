@@ -9,6 +9,8 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from bot import app, domains
+from bot.archive import Archive
+from bot.judge import Judge
 from bot.metrics import Metrics
 from bot.service import Service
 from bot.settings import Settings
@@ -30,6 +32,7 @@ class Care:
     engine: ScriptedEngine
     store: Store
     watch: Watch
+    judge: Judge
 
     async def ask(self, text: str = "Why is my bill so high?", **fields: object) -> dict:
         """A completion's JSON, whatever its status."""
@@ -51,9 +54,11 @@ def start_care(tmp_path: Path) -> StartCare:
         chosen = replace(Settings(home=tmp_path), **settings)
         store = Store(chosen.database)
         metrics = Metrics(engine.status)
-        watch = Watch(Shelf(chosen.loras), engine)
-        service = Service(store, engine, domains.load(), metrics, Sampling(max_tokens=chosen.max_tokens))
-        server = TestServer(app.application(chosen, service, engine, metrics, watch), handler_cancellation=True)
+        archive, shelf, rules = Archive(store), Shelf(chosen.loras), domains.load()
+        watch = Watch(shelf, engine, chosen.canary_share)
+        judge = Judge(shelf, engine, archive, watch, rules, chosen)
+        service = Service(archive, engine, rules, metrics, Sampling(max_tokens=chosen.max_tokens), watch.choose)
+        server = TestServer(app.application(chosen, service, engine, metrics, watch, judge), handler_cancellation=True)
         client = TestClient(server, cookies={"care_user": USER})
         await client.start_server()
         await service.resume()
@@ -62,7 +67,7 @@ def start_care(tmp_path: Path) -> StartCare:
             await watch.look()
             service.engine_ready()
         try:
-            yield Care(client, service, engine, store, watch)
+            yield Care(client, service, engine, store, watch, judge)
         finally:
             await service.drain(0)
             await client.close()

@@ -256,7 +256,13 @@ async def test_readiness_names_what_is_missing(start_care: StartCare, monkeypatc
         assert (await care.client.get("/livez")).status == 200
         assert (await care.client.get("/readyz")).status == 503
         await care.engine.start()
-        assert (await (await care.client.get("/readyz")).json()) == {"status": "ready", "lora": None, "base": asdict(care.engine.base)}
+        assert (await (await care.client.get("/readyz")).json()) == {
+            "status": "ready",
+            "lora": None,
+            "base": asdict(care.engine.base),
+            "canary": None,
+            "smoke_tests": {},
+        }
 
         def full(self: Store) -> None:
             raise StorageFull("the disk is full")

@@ -238,7 +238,7 @@ def test_promoting_what_is_live_leaves_no_line(shelf: Shelf) -> None:
     promoted(shelf, "n1", "n2")
     assert shelf.promote("n2", by="test", reason="").before == "n2"
     assert len(shelf.history()) == 2
-    assert shelf.predecessor("n2") == "n1"
+    assert list(shelf.chain("n2")) == ["n1"]
 
 
 def test_a_damaged_predecessor_is_stepped_over(shelf: Shelf) -> None:

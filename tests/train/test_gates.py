@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from train.gates import Score, judge, paired
+from train.gates import Margin, Measured, Memory, Score, judge, paired
 
 
 def scores(losses: list[float], domain: str = "telecom") -> list[Score]:
@@ -23,7 +23,8 @@ BASE = scores([2.0] * 20)
 
 
 def verdicts(candidate: list[Score], base: list[Score], live: list[Score] | None = None) -> dict[str, bool]:
-    return {result.gate: result.passed for result in judge(candidate, base, live)}
+    found = judge(Measured(candidate), Measured(base), Measured(live) if live is not None else None)
+    return {result.gate: result.passed for result in found}
 
 
 def test_a_candidate_that_is_clearly_better_passes_every_gate() -> None:
@@ -86,3 +87,43 @@ def test_what_is_compared_with_itself_differs_by_nothing(losses: list[float], by
     assert moved.mean == pytest.approx(by, abs=1e-9)
     assert moved.low <= moved.mean + 1e-9
     assert moved.mean - 1e-9 <= moved.high
+
+
+def margins(nats: list[float], suite: str = "emergencies") -> list[Margin]:
+    return [Margin(f"{suite}-{n}", suite, each) for n, each in enumerate(nats)]
+
+
+def by_suite(candidate: list[Margin], live: list[Margin]) -> dict[str, bool]:
+    found = judge(Measured(shifted(-0.5), candidate), Measured(BASE, live), Measured(shifted(-0.2), live))
+    return {result.gate: result.passed for result in found if "not worse" not in result.gate or result.gate.startswith(live[0].suite)}
+
+
+def test_one_new_failure_of_an_emergency_stops_it_however_much_better_the_others_are() -> None:
+    found = by_suite(margins([-0.1, *[2.0] * 19]), margins([0.3] * 20))
+    assert (found["emergencies: new failures"], found["emergencies not worse"]) == (False, True)
+
+
+def test_what_failed_before_may_fail_again() -> None:
+    assert all(by_suite(margins([-0.4, *[0.5] * 9]), margins([-0.5, *[0.4] * 9])).values())
+
+
+def test_forgetting_stops_it_and_a_single_slip_there_does_not() -> None:
+    forgot = by_suite(margins([0.1] * 16, "general"), margins([0.4, *[0.5] * 15], "general"))
+    assert not forgot["general not worse"]
+    slipped = by_suite(margins([-0.1, *[0.6] * 15], "general"), margins([0.4, *[0.5] * 15], "general"))
+    assert slipped["general not worse"]
+    assert "general: new failures" not in slipped
+
+
+@pytest.mark.parametrize(
+    ("memory", "failed"),
+    [
+        (Memory([0.5, 9.9], 0, 12.0), set()),
+        (Memory([0.5, 10.0], 0, 12.0), {"canaries: exposure (bits)"}),
+        (Memory([0.5], 1, 12.0), {"canaries: extracted"}),
+        (Memory([0.5], 0, 10.5), {"canaries: positive control (bits)"}),
+    ],
+)
+def test_what_is_known_by_heart_stops_it_and_so_does_an_instrument_that_sees_nothing(memory: Memory, failed: set[str]) -> None:
+    found = judge(Measured(shifted(-0.5)), Measured(BASE), None, memory)
+    assert {result.gate for result in found if not result.passed} == failed
