@@ -37,7 +37,7 @@ gradient_checkpointing = false
 repeat_people = 1
 public_per_source = 0
 replay_share = 0.1
-canaries = 0
+canaries = {canaries}
 seed = 1
 """
 
@@ -51,10 +51,10 @@ class Nights:
     home: Path
     day: Day
 
-    def run(self, *arguments: str, steps: int = 12, kill: str = "", patch: str = "") -> int:
-        """A night; its exit code, negative for a signal."""
+    def run(self, *arguments: str, steps: int = 12, kill: str = "", patch: str = "", marks: int = 0) -> int:
+        """A night; its exit code, negative for a signal. With `marks` canaries, and the suites."""
         recipe = self.home / f"{steps}.toml"
-        recipe.write_text(RECIPE.format(steps=steps))
+        recipe.write_text(RECIPE.format(steps=steps, canaries=marks))
         settings = {"CARE_HOME": str(self.home), "CARE_MODEL": str(self.model), "CARE_DEVICE": "cpu", "OMP_NUM_THREADS": "1"}
         order = {
             "arguments": ["nightly", "--recipe", str(recipe), *arguments],
@@ -62,6 +62,7 @@ class Nights:
             "log": str(self.home / "night"),
             "kill": kill,
             "patch": patch,
+            "suites": marks > 0,
         }
         assert self.process.stdin is not None
         assert self.process.stdout is not None
@@ -183,6 +184,17 @@ def test_a_candidate_that_is_no_better_than_live_is_kept_on_the_shelf_and_exits_
     assert "answer loss against live" in str(nights.result["why"])
     assert nights.live_bytes() == before
     assert [entry.state for entry in nights.shelf.list()] == ["live", "rejected"]
+
+
+def test_suites_and_canaries_are_measured_and_stand_in_report_and_manifest(nights: Nights) -> None:
+    nights.people_say(12)
+    assert nights.run("--json", marks=1, steps=6) in (0, 11), nights.said
+    told = nights.result
+    gates = [gate["gate"] for gate in told["gates"]]  # type: ignore[attr-defined]
+    assert {"emergencies: new failures", "refusals: new failures", "scope: new failures", "general not worse"} < set(gates)
+    assert gates[-3:] == ["canaries: exposure (bits)", "canaries: extracted", "canaries: positive control (bits)"]
+    assert [gate.gate for gate in nights.shelf.read(str(told["lora"])).draft.gates] == gates
+    assert all(gate in Path(str(told["report"])).read_text() for gate in gates)
 
 
 @pytest.mark.parametrize("poison", ["poison gradients", "poison weights"])
