@@ -240,11 +240,11 @@ def _measuring(night: Night) -> Callable[[int, int], None]:
 
 
 def _remembered(night: Night, candidate: Unshelved) -> gates.Memory | None:
-    """How far the canaries stand out; None where the recipe has none."""
+    """How far the canaries stand out; None where nobody needs to know."""
     from train.evaluate import exposures
 
     marked = canaries.make(night.recipe.canaries, night.recipe.seed)
-    if not marked:
+    if not marked or night.control:  # a control never goes live: what it remembers matters to nobody
         return None
     assert night.base is not None
     assert night.device is not None

@@ -1,7 +1,7 @@
 """`make demo`: a day of people asking, rating and correcting, the night after it, and the proof that the corrections did it.
 
 Everything goes through the surfaces that people and operators use: /v1/chat/completions, /api/ratings, /readyz, and the commands
-`care serve`, `care nightly`, `care eval`, `care loras`. State lies in its own CARE_HOME (`var/demo`), made anew by each run.
+`care serve`, `care review`, `care nightly`, `care eval`, `care loras`. State lies in its own CARE_HOME (`var/demo`), made anew by each run.
 """
 
 import asyncio
@@ -26,6 +26,7 @@ HERE = Path(__file__).parent
 CARE = Path(sys.executable).with_name("care")
 HOME = Path("var/demo").resolve()
 MODELS = Path("var/models").resolve()
+REVIEWER = "cli:lead"
 _WAIT_SECONDS = 300
 _ROUNDS = 5
 _STREAMS = 8
@@ -38,7 +39,7 @@ def say(text: str, **style: object) -> None:
 
 def environment(home: Path) -> Mapping[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("CARE_")}
-    return {**kept, "CARE_HOME": str(home), "CARE_PORT": "0", "CARE_MAX_TOKENS": "96"}
+    return {**kept, "CARE_HOME": str(home), "CARE_PORT": "0", "CARE_MAX_TOKENS": "96", "CARE_CANARY_HOURS": "0"}
 
 
 class Server:
@@ -98,6 +99,11 @@ async def spend_the_day(session: aiohttp.ClientSession, day: Mapping[str, list])
     asked += [(each["person"], each["question"], each["verdict"], {"reason": each.get("reason")}) for each in day["small_talk"]]
     await asyncio.gather(*(one(number, *each) for number, each in enumerate(asked)))
     return len(asked)
+
+
+def people(day: Mapping[str, list]) -> set[str]:
+    """Everybody who asked."""
+    return {each["person"] for fact in day["facts"] for each in fact["asked"]} | {each["person"] for each in day["small_talk"]}
 
 
 async def tokens_a_second(session: aiohttp.ClientSession) -> float:
@@ -211,7 +217,9 @@ async def with_the_server(day: Mapping[str, list], items: Sequence[Mapping[str, 
             say(f"care serve answers at {server.url} with the base model")
             before = await answers(session, items)
             asked = await spend_the_day(session, day)
-            say(f"the day: {asked} questions by {len({each['person'] for each in day['small_talk']})} people, all rated")
+            say(f"the day: {asked} questions by {len(people(day))} people, all rated")
+            reviewed = json.loads(await asyncio.to_thread(care, HOME, "review", "--approve", "all", "--as", REVIEWER, "--json"))
+            say(f"the evening: {len(reviewed)} answers waited for a reviewer, who approved them")
             night, rounds = await sleep_over_it(session)
             say(f"the night: {night['verdict']} {night['lora']}, {night['minutes']} minutes", bold=True)
             morning = await server.ready(session)
