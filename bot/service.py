@@ -14,9 +14,10 @@ from bot.archive import Archive
 from bot.connectors.base import Connector, Delivery
 from bot.domains import Domains
 from bot.metrics import Metrics
+from bot.notices import Notice
 from bot.reviews import Review, Waiting
 from bot.store import Store
-from bot.turns import Conversation, ConversationHead, Question, Rating, Status, Turn, new_id
+from bot.turns import Conversation, ConversationHead, Question, Rating, Status, Turn, new_id, now
 from model.engine import Engine, Sampling
 from model.errors import Busy, EngineError, NotReady
 
@@ -174,6 +175,28 @@ class Service:
         """Keeps a reviewer's decision; returns after the commit. Raises NotReviewable."""
         await self._archive.run(Store.review, review)
         log.info("reviewed", extra={"turn": review.turn_id, "decision": review.decision, "reviewer": review.reviewer})
+
+    async def learns_from(self, platform: str, user_id: str) -> bool:
+        """Whether a person takes part in the learning."""
+        return f"{platform}:{user_id}" not in await self._archive.run(Store.opted_out)
+
+    async def opt_out(self, platform: str, user_id: str) -> None:
+        """Nothing of this person is learned from any more; what they said is kept."""
+        await self._archive.run(Store.opt_out, platform, user_id, now())
+        log.info("opted out", extra={"platform": platform})
+
+    async def opt_in(self, platform: str, user_id: str) -> None:
+        """This person takes part again."""
+        await self._archive.run(Store.opt_in, platform, user_id)
+
+    async def notices(self, platform: str, user_id: str) -> list[Notice]:
+        """What somebody has not been told yet."""
+        return await self._archive.run(Store.unsent_notices, platform, user_id)
+
+    async def notices_sent(self, platform: str, user_id: str, ids: Sequence[str]) -> None:
+        """These have reached this person; ids of others change nothing."""
+        own = {notice.id for notice in await self.notices(platform, user_id)}
+        await self._archive.run(Store.notices_sent, sorted(own.intersection(ids)), now())
 
     async def turn(self, turn_id: str) -> Turn:
         """One turn. Raises UnknownTurn."""

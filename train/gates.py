@@ -127,6 +127,13 @@ def _remembered(memory: Memory) -> list[GateResult]:
     ]
 
 
+def differences(candidate: Sequence[Score], other: Sequence[Score], most: int) -> list[tuple[str, float]]:
+    """The items that the candidate gained and lost most on, the best first: at most so many of each end."""
+    known = {score.item: score.loss for score in other}
+    ordered = sorted(((score.item, score.loss - known[score.item]) for score in candidate if score.item in known), key=lambda pair: pair[1])
+    return ordered if len(ordered) <= 2 * most else [*ordered[:most], *ordered[-most:]]
+
+
 def failed(gate: str, measured: float, limit: float) -> tuple[GateResult, ...]:
     """The verdict on a candidate that could not be measured."""
     return (GateResult(gate, measured, limit, passed=False),)

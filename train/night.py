@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from bot.domains import Domains
 from bot.settings import Settings
+from bot.turns import RatedTurn
 from model.manifest import BaseModel, GateResult, Lora
 from model.shelf import Shelf
 from train.choose import Chosen
@@ -16,6 +17,7 @@ from train.gates import Margin, Memory, Score
 from train.progress import Progress
 from train.recipe import Recipe
 from train.runs import Loss, Run
+from train.taught import Taught
 
 if TYPE_CHECKING:  # importing torch takes seconds, which a dry run does not need
     from model.device import Device
@@ -41,6 +43,7 @@ class Night:
     curated: Curated = field(default_factory=Curated)
     chosen: Chosen = field(default_factory=Chosen)
     names_found: bool = False  # whether a model looked for names of people
+    rated: Sequence[RatedTurn] = ()
     examples: Sequence[Example] = ()  # what is trained on, and what is held out
     new: int = 0  # accepted examples that the live LoRA has not been trained or measured on
     snapshot: Snapshot | None = None
@@ -60,7 +63,10 @@ class Night:
     margins: Mapping[str, Sequence[Margin]] = field(default_factory=dict)
     memory: Memory | None = None
     gates: tuple[GateResult, ...] = ()
+    samples: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # by item and model, what they write
     # shelve, promote
     lora: Lora | None = None
     verdict: Verdict | None = None
     why: str = ""
+    taught: Sequence[Taught] = ()
+    cost: dict[str, float] = field(default_factory=dict)  # seconds by stage

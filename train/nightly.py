@@ -7,6 +7,7 @@ snapshot, and so the same run), training goes on from its last complete checkpoi
 
 import json
 import shutil
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -16,7 +17,7 @@ from bot.store import Store
 from model.errors import LoraBaseMismatch, LoraDamaged, LoraMissing
 from model.manifest import BaseModel, Draft, Lora, Unshelved
 from model.shelf import CONFIG, WEIGHTS, unshelve
-from train import canaries, gates, public, report, runs, suites
+from train import canaries, gates, public, report, runs, suites, taught
 from train.choose import choose
 from train.curate import Rules, Said, curate
 from train.errors import Diverged, Interrupted, TooLittleData
@@ -54,6 +55,7 @@ def _curate(night: Night) -> list[Example]:
     redactor = Redactor(names_of_people(said.rated), night.settings.names_model)
     night.names_found = redactor.finds_names
     night.curated = curate(said, given, known, rules, redactor)
+    night.rated = said.rated
     night.new = sum(example.id not in known for example in night.curated.examples)
     return given
 
@@ -226,8 +228,16 @@ def _measure(night: Night, candidate: Unshelved) -> dict[str, list[gates.Score]]
     if night.live is not None:
         with suppress(LoraMissing, LoraDamaged, LoraBaseMismatch):  # what can't be served needs no beating
             loras[night.live] = night.shelf.open(night.live, night.identity)
-    items = [*(example for example in night.examples if example.held_out), *suites.examples(night.domains.system_prompt)]
+    items = [
+        *(example for example in night.examples if example.held_out),
+        *suites.examples(night.domains.system_prompt),
+        *_corrected(night),
+    ]
     return measure_all(night.base, night.device, loras, items, night.recipe.max_tokens, _measuring(night))
+
+
+def _corrected(night: Night) -> list[Example]:
+    return [] if night.control else taught.probes(night.rated, night.curated.examples)
 
 
 def _measuring(night: Night) -> Callable[[int, int], None]:
@@ -260,10 +270,28 @@ def judge(night: Night) -> None:
         return
 
     def of(name: str) -> gates.Measured:
-        return gates.Measured(night.scores[name], night.margins[name])
+        return gates.Measured(night.scores[name], taught.without_probes(night.margins[name]))
 
     live = of(night.live) if night.live is not None and night.live in night.scores else None
     night.gates = gates.judge(of(CANDIDATE), of(BASE), live, night.memory)
+
+
+def write_samples(night: Night) -> None:
+    """What the candidate and what is live write, where the candidate gained and lost most; for the report."""
+    if night.fault is not None or night.control or night.recipe.samples == 0:
+        return
+    from train import samples
+
+    assert night.run is not None
+    other = night.live if night.live in night.scores else None
+    chosen = gates.differences(night.scores[CANDIDATE], night.scores[other or BASE], night.recipe.samples)
+    by_id = {example.id: example for example in night.examples}
+    contents = {name: (night.run.candidate / name).read_bytes() for name in (WEIGHTS, CONFIG)}
+    loras = {other or BASE: night.shelf.open(other, night.identity) if other else None, CANDIDATE: unshelve(_lora(night), contents)}
+    settings = night.settings
+    night.samples = samples.write(
+        settings.model, settings.models, settings.device, night.recipe.max_tokens, loras, [by_id[item] for item, _ in chosen]
+    )
 
 
 def shelve(night: Night) -> None:
@@ -323,12 +351,30 @@ def _go_live(night: Night) -> None:
 
 
 def tell(night: Night) -> None:
-    """The report; with it the run is finished."""
+    """The report, and the notices to operators and to those who taught something; with them the run is finished."""
     assert night.run is not None
     assert night.verdict is not None
+    reference = night.live if night.live is not None and night.live in night.margins else BASE
+    if night.verdict == "promoted":
+        night.taught = taught.learned(night.rated, night.margins[CANDIDATE], night.margins[reference])
     report.write(night, night.run.folder)
+    _notify(night)
     night.shelf.prune(_KEPT)
     night.run.finish(night.verdict)
+
+
+def _notify(night: Night) -> None:
+    """Into the outbox, which the server posts from."""
+    if not night.settings.database.exists():
+        return
+    notices = [report.notice(night)]
+    if night.lora is not None:
+        notices += taught.notices(night.taught, night.lora.id, night.started_at)
+    store = Store(night.settings.database)
+    try:
+        store.notify(notices)
+    finally:
+        store.close()
 
 
 Stage = Callable[[Night], None]
@@ -341,6 +387,7 @@ STAGES: tuple[tuple[str, Stage], ...] = (
     ("training", train),
     ("measuring", measure),
     ("judging", judge),
+    ("writing samples", write_samples),
     ("shelving", shelve),
     ("promoting", promote),
     ("reporting", tell),
@@ -353,6 +400,8 @@ def run(night: Night, stages: Sequence[tuple[str, Stage]] = STAGES) -> None:
         if night.stopped():
             raise Interrupted(f"stopped before {name}; `care nightly` goes on from there")
         night.progress.stage(name)
+        began = time.monotonic()
         with runs.room(night.settings.home):
             stage(night)
+        night.cost[name] = time.monotonic() - began
     night.progress.close()

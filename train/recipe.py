@@ -33,6 +33,7 @@ class Recipe(BaseModel):
     public_per_source: Annotated[int, Field(ge=0)]  # most examples from one public source
     replay_share: Annotated[float, Field(ge=0, lt=1)]  # of the rows: general ones, against forgetting
     canaries: Annotated[int, Field(ge=0, le=60)]  # made-up secrets among the rows, to measure what is remembered
+    samples: Annotated[int, Field(ge=0, le=100)]  # answers written side by side for the report, of each end
     seed: int
 
     def facts(self) -> Mapping[str, str | int | float | bool]:

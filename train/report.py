@@ -1,13 +1,16 @@
 """What a night did, for people (HTML with a loss curve) and for programs (JSON). Verdict first. Knows no stage."""
 
+import resource
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from bot.turns import now
-from train.gates import Interval, Score, paired
+from bot.notices import OPERATORS, Notice
+from bot.turns import new_id, now
+from train.examples import Example
+from train.gates import Interval, Score, differences, paired
 from train.night import Night
 from train.runs import Loss, write_json
 
@@ -53,7 +56,7 @@ _MEANINGS = {
     "too_long": "did not fit the context",
     "rows": "examples trained on in all",
 }
-_SHOWN_DIFFERENCES = 5
+_SHOWN_DIFFERENCES = 10
 _SMOOTHING = 8
 
 
@@ -88,6 +91,9 @@ def result(night: Night) -> Mapping[str, object]:
         "losses": [asdict(loss) for loss in night.losses],
         "scores": {name: [asdict(score) for score in scores] for name, scores in night.scores.items()},
         "comparisons": {name: asdict(interval) for name, interval in _comparisons(night).items()},
+        "taught": [asdict(each) for each in night.taught],
+        "samples": night.samples,
+        "cost": _cost(night),
         "minutes": round((now() - night.started_at).total_seconds() / 60, 1),
         "report": str((night.run.folder / "report.html").resolve()),
     }
@@ -152,6 +158,9 @@ def _html(night: Night) -> str:
         comparisons=_comparisons(night),
         models=_model_table(night.scores),
         differences=_differences(night),
+        reference=night.live if night.live in night.scores else "base",
+        lineage=_lineage(night),
+        cost=_cost(night),
         minutes=round((now() - night.started_at).total_seconds() / 60, 1),
         texts={example.id: example for example in night.examples},
     )
@@ -168,9 +177,39 @@ def _model_table(scores: Mapping[str, Sequence[Score]]) -> Mapping[str, Mapping[
 
 def _differences(night: Night) -> Sequence[tuple[str, float]]:
     """The items that the candidate gained and lost most on, against what it was compared with."""
-    other = {score.item: score.loss for score in night.scores.get(night.live or "base", ())}
-    mine = night.scores.get("candidate", ())
-    ordered = sorted(((score.item, score.loss - other[score.item]) for score in mine if score.item in other), key=lambda pair: pair[1])
-    if len(ordered) <= 2 * _SHOWN_DIFFERENCES:
-        return ordered
-    return [*ordered[:_SHOWN_DIFFERENCES], *ordered[-_SHOWN_DIFFERENCES:]]
+    other = night.scores.get(night.live or "base") or night.scores.get("base", ())
+    return differences(night.scores.get("candidate", ()), other, _SHOWN_DIFFERENCES)
+
+
+def _lineage(night: Night) -> Mapping[str, Sequence[Example]]:
+    """The rows that people brought, by who vouched for them: from a LoRA's manifest to a thumb."""
+    found: dict[str, list[Example]] = {}
+    for example in night.chosen.examples:
+        for person in example.raters:
+            found.setdefault(person, []).append(example)
+    return dict(sorted(found.items()))
+
+
+def _cost(night: Night) -> Mapping[str, float]:
+    """Seconds by stage, processor seconds and the largest resident memory (MB) of this process, its children left out."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    stages = {name: round(seconds, 1) for name, seconds in night.cost.items() if seconds >= 0.1}
+    return {**stages, "processor": round(usage.ru_utime + usage.ru_stime, 1), "memory_mb": round(usage.ru_maxrss / 1024)}
+
+
+def notice(night: Night) -> Notice:
+    """The night in a few lines, for the operators on every platform."""
+    assert night.run is not None
+    assert night.verdict is not None
+    funnel_ = night.curated.funnel
+    refused = [gate for gate in night.gates if not gate.passed]
+    lines = [f"{_VERDICTS[night.verdict]}: {night.why}."]
+    lines.append(
+        f"{funnel_.rated} rated turns, {funnel_.approved} accepted, {night.new} new, {len(night.curated.waiting)} wait for a reviewer."
+    )
+    lines += [f"Not passed: {gate.gate} ({gate.measured:.3g}, limit {gate.limit:g})." for gate in refused]
+    if night.taught:
+        lines.append(f"{len(night.taught)} corrected questions are answered better now.")
+    subject = f"{night.run.folder.name} {night.run.key[:12]} {night.verdict}"
+    path = str((night.run.folder / "report.html").resolve())
+    return Notice(new_id(), "report", OPERATORS, "", subject, "\n".join(lines), night.started_at, report=path)

@@ -6,8 +6,10 @@ import json
 import pytest
 
 from bot.archive import Archive
+from bot.notices import Notice
 from bot.store import Store
-from tests.bot.conftest import Care, StartCare
+from bot.turns import now
+from tests.bot.conftest import USER, Care, StartCare
 from tests.fakes.engine import ScriptedEngine
 
 
@@ -196,3 +198,22 @@ async def test_a_page_that_left_before_its_receipt_finds_the_answer_when_it_asks
     again = await ask(care)
     assert again[-1][1]["answer"] == "You asked: Why is my bill so high? Bye."
     assert len(care.engine.requests) == 1
+
+
+async def test_who_opts_out_is_remembered_and_may_come_back(care: Care) -> None:
+    for allowed in (False, True):
+        response = await care.client.put("/api/me/learning", json={"allowed": allowed})
+        assert (response.status, await response.json()) == (200, {"learning": allowed})
+        assert (await (await care.client.get("/api/me")).json())["learning"] is allowed
+        assert care.store.opted_out() == (frozenset() if allowed else frozenset({f"web:{USER}"}))
+    assert (await care.client.put("/api/me/learning", json={"allowed": "no"})).status == 422
+
+
+async def test_a_notice_is_told_to_its_reader_alone_until_it_was_seen(care: Care) -> None:
+    care.store.notify([Notice(f"n-{user}", "taught", "web", user, "puffin", "You taught me this.", now()) for user in (USER, "bo")])
+    told = (await (await care.client.get("/api/notices")).json())["notices"]
+    assert told == [{"id": f"n-{USER}", "kind": "taught", "text": "You taught me this."}]
+    for notice_id in (f"n-{USER}", "n-bo"):
+        assert (await care.client.post(f"/api/notices/{notice_id}/seen", json={})).status == 200
+    assert (await (await care.client.get("/api/notices")).json())["notices"] == []
+    assert len(care.store.unsent_notices("web", "bo")) == 1

@@ -1,6 +1,7 @@
 """The local page as people use it, in a real browser against a real server."""
 
 import asyncio
+import os
 import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -9,6 +10,9 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, async_playwright, expect
 
+from bot.notices import Notice
+from bot.store import Store
+from bot.turns import now
 from tests.e2e.serving import Server
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -163,3 +167,26 @@ async def test_with_a_token_people_log_in_first(tmp_path: Path, open_page: OpenP
             await page.keyboard.press("Enter")
             await _ask(page, "hello")
             await expect(page.get_by_test_id("answer")).to_contain_text("You asked: hello Bye.")
+
+
+async def test_what_somebody_taught_is_told_once_and_they_may_opt_out(tmp_path: Path, open_page: OpenPage) -> None:
+    with Server.scripted(tmp_path / "home") as server:
+        async with open_page(server) as page:
+            await _ask(page, "what is puffin")
+            await expect(page.get_by_test_id("answer").last).to_contain_text("Bye.")
+            (turn,) = server.rows("SELECT id, user_id FROM turns")
+            store = Store(server.home / "care.db")
+            store.notify([Notice("n", "taught", "web", turn["user_id"], "puffin", "You taught me this: puffin.", now(), turn["id"])])
+            store.close()
+            await page.reload()
+            await expect(page.get_by_test_id("taught")).to_contain_text("You taught me this: puffin.")
+            if folder := os.environ.get("CARE_SCREENSHOTS"):
+                await page.screenshot(path=f"{folder}/taught.png")
+            await page.get_by_test_id("taught-seen").click()
+            await expect(page.get_by_test_id("taught")).to_have_count(0)
+            await page.get_by_test_id("learning").click()
+            await expect(page.get_by_test_id("learning")).to_contain_text("does not learn from you")
+            await page.reload()
+            await expect(page.get_by_test_id("learning")).to_contain_text("does not learn from you")
+            await expect(page.get_by_test_id("taught")).to_have_count(0)
+            assert [row["user_id"] for row in server.rows("SELECT user_id FROM opt_outs")] == [turn["user_id"]]

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from bot.reviews import Review
 from bot.store import Store
 from model.shelf import Shelf
 from tests.model.tiny import save_tiny
-from tests.train.people import Day
+from tests.train.people import MORNING, Day
 from train.nightly import STAGES
 from train.runs import only_night
 
@@ -38,6 +39,7 @@ repeat_people = 1
 public_per_source = 0
 replay_share = 0.1
 canaries = {canaries}
+samples = {canaries}
 seed = 1
 """
 
@@ -140,6 +142,8 @@ def test_a_day_becomes_the_live_lora_and_the_next_night_without_news_exits_10(ni
     assert page.index("Promoted") < page.index("Gates") < page.index("From ratings to rows")
     assert (folder / "loss.png").read_bytes().startswith(b"\x89PNG")
     assert json.loads((folder / "report.json").read_text())["verdict"] == "promoted"
+    [notice] = nights.day.store.unsent_notices("operators", "")
+    assert (notice.kind, notice.report, notice.text.startswith("Promoted: every gate passed.")) == ("report", told["report"], True)
     before = nights.live_bytes()
     assert nights.run() == 10
     assert "0 new accepted examples, a night needs 8" in nights.said
@@ -186,6 +190,31 @@ def test_a_candidate_that_is_no_better_than_live_is_kept_on_the_shelf_and_exits_
     assert [entry.state for entry in nights.shelf.list()] == ["live", "rejected"]
 
 
+def test_what_needs_a_reviewer_is_not_trained_on_until_somebody_approved_it(nights: Nights) -> None:
+    nights.people_say(12)
+    with nights.day.store._write() as db:
+        db.execute("UPDATE turns SET domain = 'medical'")
+    assert nights.run() == 10
+    assert "12 wait for a reviewer (`care review`)" in nights.said
+    waiting = nights.day.store.waiting_reviews()
+    for each in waiting:
+        nights.day.store.review(Review(each.turn_id, each.sha256, "approved", "cli:rev", MORNING))
+    assert nights.run("--json") == 0, nights.said
+    assert nights.result["funnel"]["approved"] == 12  # type: ignore[index]
+
+
+def test_the_counts_of_the_funnel_only_ever_go_down(nights: Nights) -> None:
+    nights.people_say(12)
+    nights.day.rate(nights.day.ask("How much?", user="x"), -1, user="x", correction="4111 1111 1111 1111")
+    assert nights.run("--dry-run", "--json") == 0
+    told = nights.result["funnel"]
+    stages = ("rated", "eligible", "redacted", "deduplicated", "capped", "approved", "trained")
+    counts = [told[name] for name in stages]  # type: ignore[index]
+    assert counts[:3] == [13, 13, 12]
+    assert counts == sorted(counts, reverse=True)
+    assert nights.day.store.waiting_reviews() == [], "a dry run asks nobody"
+
+
 def test_suites_and_canaries_are_measured_and_stand_in_report_and_manifest(nights: Nights) -> None:
     nights.people_say(12)
     assert nights.run("--json", marks=1, steps=6) in (0, 11), nights.said
@@ -194,7 +223,11 @@ def test_suites_and_canaries_are_measured_and_stand_in_report_and_manifest(night
     assert {"emergencies: new failures", "refusals: new failures", "scope: new failures", "general not worse"} < set(gates)
     assert gates[-3:] == ["canaries: exposure (bits)", "canaries: extracted", "canaries: positive control (bits)"]
     assert [gate.gate for gate in nights.shelf.read(str(told["lora"])).draft.gates] == gates
-    assert all(gate in Path(str(told["report"])).read_text() for gate in gates)
+    page = Path(str(told["report"])).read_text()
+    assert all(gate in page for gate in gates)
+    assert {len(each) for each in told["samples"].values()} == {2}  # type: ignore[attr-defined]
+    assert "No model looks for names of people" in page
+    assert page.index("Whose words these are") < page.index("What it cost")
 
 
 @pytest.mark.parametrize("poison", ["poison gradients", "poison weights"])

@@ -46,6 +46,12 @@ class AskBody(Body):
     replaces: Id | None = None
 
 
+class LearningBody(Body):
+    """PUT /api/me/learning"""
+
+    allowed: bool
+
+
 class RatingBody(Body):
     """POST /api/ratings"""
 

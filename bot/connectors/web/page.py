@@ -11,7 +11,7 @@ from bot.connectors.base import ReaderLeft
 from bot.connectors.web.errors import BadRequest, read_json
 from bot.connectors.web.events import EventStream
 from bot.connectors.web.feed import Feed
-from bot.connectors.web.fields import AskBody, RatingBody, parse
+from bot.connectors.web.fields import AskBody, LearningBody, RatingBody, parse
 from bot.connectors.web.markdown import Markdown
 from bot.domains import Domains
 from bot.service import Service
@@ -42,6 +42,9 @@ class Page:
             web.get("/login", self.login_form),
             web.static("/static", STATIC),
             web.get("/api/me", self.me),
+            web.put("/api/me/learning", self.learning),
+            web.get("/api/notices", self.notices),
+            web.post("/api/notices/{notice}/seen", self.notice_seen),
             web.get("/api/conversations", self.conversations),
             web.get("/api/conversations/{conversation}", self.conversation),
             web.delete("/api/conversations/{conversation}", self.delete),
@@ -61,10 +64,32 @@ class Page:
         user_id = _known_user(request) or new_id()
         status = self._engine.status()
         response = web.json_response(
-            {"user_id": user_id, "notice": self._domains.notice, "model": self._engine.name, "ready": status.state == "ready"}
+            {
+                "user_id": user_id,
+                "notice": self._domains.notice,
+                "model": self._engine.name,
+                "ready": status.state == "ready",
+                "learning": await self._service.learns_from(PLATFORM, user_id),
+            }
         )
         response.set_cookie(USER_COOKIE, user_id, max_age=_USER_SECONDS, httponly=True, samesite="Strict")
         return response
+
+    async def learning(self, request: web.Request) -> web.Response:
+        """Takes the browser's person out of the learning, or in again."""
+        body = parse(LearningBody, await read_json(request))
+        change = self._service.opt_in if body.allowed else self._service.opt_out
+        await change(PLATFORM, user_of(request))
+        return web.json_response({"learning": body.allowed})
+
+    async def notices(self, request: web.Request) -> web.Response:
+        """What this person has not been told yet."""
+        listed = await self._service.notices(PLATFORM, user_of(request))
+        return web.json_response({"notices": [{"id": each.id, "kind": each.kind, "text": each.text} for each in listed]})
+
+    async def notice_seen(self, request: web.Request) -> web.Response:
+        await self._service.notices_sent(PLATFORM, user_of(request), [request.match_info["notice"]])
+        return web.json_response({"seen": True})
 
     async def conversations(self, request: web.Request) -> web.Response:
         heads = await self._service.conversations(PLATFORM, user_of(request))

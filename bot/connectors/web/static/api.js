@@ -32,6 +32,12 @@ export function newId() {
 
 export const me = () => json("/api/me");
 
+export const setLearning = (allowed) => json("/api/me/learning", { method: "PUT", body: { allowed } });
+
+export const notices = async () => (await json("/api/notices")).notices;
+
+export const noticeSeen = (id) => json(`/api/notices/${encodeURIComponent(id)}/seen`, { method: "POST", body: {} });
+
 export const conversations = async () => (await json("/api/conversations")).conversations;
 
 export const turnsOf = async (conversationId) =>

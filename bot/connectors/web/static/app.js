@@ -5,6 +5,7 @@ import { Composer } from "./composer.js";
 import { Conversation } from "./conversation.js";
 import { DeleteDialog } from "./deletion.js";
 import { Drawer } from "./drawer.js";
+import { Learning } from "./learning.js";
 import { ConversationList } from "./list.js";
 import { Follower } from "./scroll.js";
 import { announce, StatusBar } from "./status.js";
@@ -26,11 +27,13 @@ class Page {
     this.deletion = new DeleteDialog({ onDeleted: (id) => this.#deleted(id) });
     this.list = new ConversationList({ onDelete: (entry) => this.deletion.ask(entry) });
     this.follower = new Follower(find("scroller"), find("column"), find("latest"));
+    this.learning = new Learning();
     this.#wire();
   }
 
   async start() {
     await this.#meet();
+    this.learning.start(this.#me);
     this.#route();
     this.composer.focus();
     this.list.refresh().then(() => this.#render());
