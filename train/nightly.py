@@ -228,16 +228,10 @@ def _measure(night: Night, candidate: Unshelved) -> dict[str, list[gates.Score]]
     if night.live is not None:
         with suppress(LoraMissing, LoraDamaged, LoraBaseMismatch):  # what can't be served needs no beating
             loras[night.live] = night.shelf.open(night.live, night.identity)
-    items = [
-        *(example for example in night.examples if example.held_out),
-        *suites.examples(night.domains.system_prompt),
-        *_corrected(night),
-    ]
+    items = [example for example in night.examples if example.held_out]
+    if not night.control:  # which is only compared on what is held out
+        items += [*suites.examples(night.domains.system_prompt), *taught.probes(night.rated, night.curated.examples)]
     return measure_all(night.base, night.device, loras, items, night.recipe.max_tokens, _measuring(night))
-
-
-def _corrected(night: Night) -> list[Example]:
-    return [] if night.control else taught.probes(night.rated, night.curated.examples)
 
 
 def _measuring(night: Night) -> Callable[[int, int], None]:

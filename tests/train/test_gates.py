@@ -103,6 +103,10 @@ def test_one_new_failure_of_an_emergency_stops_it_however_much_better_the_others
     assert (found["emergencies: new failures"], found["emergencies not worse"]) == (False, True)
 
 
+def test_a_coin_toss_that_fell_the_other_way_is_no_new_failure() -> None:
+    assert by_suite(margins([-0.02, *[0.5] * 19]), margins([0.06, *[0.4] * 19]))["emergencies: new failures"]
+
+
 def test_what_failed_before_may_fail_again() -> None:
     assert all(by_suite(margins([-0.4, *[0.5] * 9]), margins([-0.5, *[0.4] * 9])).values())
 

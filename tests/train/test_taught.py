@@ -11,7 +11,7 @@ RULES = domains.load()
 
 
 def test_corrected_questions_are_probed_with_the_answer_that_was_voted_down(day: Day) -> None:
-    corrected, liked = day.ask("What is Puffin?", "A bird.", conversation="not held out"), day.ask("Why?")
+    corrected, liked = day.ask("What is Puffin?", "A bird.", conversation="puffin"), day.ask("Why?")
     day.rate(corrected, -1, correction="A roaming pack.")
     day.rate(liked, 1)
     rated, _ = day.store.rated()
