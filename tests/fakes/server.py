@@ -1,6 +1,6 @@
 """The real `care serve`, with what a test needs changed: a scripted engine, or a SIGKILL at a named point.
 
-`python -m tests.fakes.server [--scripted PAUSE [--break-at REQUEST] [--refuse-lora ID]] [--kill-at POINT:COUNT]`,
+`python -m tests.fakes.server [--scripted PAUSE [--break-at REQUEST] [--refuse-lora ID] [--nonsense-lora ID]] [--kill-at POINT:COUNT]`,
 settings in the environment as always.
 """
 
@@ -8,15 +8,16 @@ import argparse
 import asyncio
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from bot.cli import load_settings
 from bot.commands import serve
 from bot.connectors.web.feed import Feed
 from bot.store import Store
+from model.engine import Request
 from model.errors import LoraDamaged
-from tests.fakes.engine import ScriptedEngine
+from tests.fakes.engine import ScriptedEngine, echo
 
 POINTS: dict[str, tuple[type, str, bool]] = {
     # point: where it is, and whether the process dies before or after that call
@@ -34,6 +35,7 @@ def main() -> None:
     parser.add_argument("--kill-at")
     parser.add_argument("--break-at", type=int)
     parser.add_argument("--refuse-lora", default="")
+    parser.add_argument("--nonsense-lora", default="")
     arguments = parser.parse_args()
     if arguments.kill_at:
         point, _, count = arguments.kill_at.partition(":")
@@ -43,7 +45,11 @@ def main() -> None:
         serve.run(settings, serve.local_engine(settings))
     else:
         pause = arguments.scripted
-        engine = ScriptedEngine(step=lambda: asyncio.sleep(pause), slots=settings.slots, queue=settings.queue)
+
+        def answer(request: Request) -> Sequence[str]:
+            return ["la "] * 20 if request.lora and request.lora == arguments.nonsense_lora else echo(request)
+
+        engine = ScriptedEngine(answer, step=lambda: asyncio.sleep(pause), slots=settings.slots, queue=settings.queue)
         engine.breaks_at = arguments.break_at
         engine.refuses[arguments.refuse_lora] = LoraDamaged("the script refuses it")
         serve.run(settings, engine)
