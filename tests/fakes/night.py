@@ -38,7 +38,9 @@ def _run(order: dict[str, Any]) -> None:
     if order.get("kill"):
         kill_at(*order["kill"].split(":"))
     if not order.get("suites"):
-        nightly.suites.examples = lambda system_prompt: []  # a network of random weights passes and fails probes by chance
+        # A network of random weights passes and fails probes by chance.
+        nightly.suites.examples = lambda system_prompt: []
+        nightly.taught.probes = lambda rated, accepted: []
     if order.get("patch"):
         PATCHES[order["patch"]]()
     sys.argv = ["care", *order["arguments"]]
