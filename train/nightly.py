@@ -17,13 +17,12 @@ from bot.store import Store
 from model.errors import LoraBaseMismatch, LoraDamaged, LoraMissing
 from model.manifest import BaseModel, Draft, Lora, Unshelved
 from model.shelf import CONFIG, WEIGHTS, unshelve
-from train import canaries, gates, public, report, runs, suites, taught
+from train import canaries, gates, report, runs, suites, taught
 from train.choose import choose
-from train.curate import Rules, Said, curate
 from train.errors import Diverged, Interrupted, TooLittleData
-from train.examples import Example, starter, texts, write_snapshot
+from train.examples import texts, write_snapshot
+from train.gather import ask_for_reviews, gather, known_to_live
 from train.night import Night
-from train.redact import Redactor, names_of_people
 
 # Fewer new examples than this are not worth a night (docs/architecture.md: exit 10).
 FEWEST_NEW = 8
@@ -36,64 +35,16 @@ _SCORES = "scores.json"
 
 def collect(night: Night) -> None:
     """Every example that deserves it to date, the starter set and public data where it is, as one snapshot."""
-    given = _curate(night)
+    given = gather(night)
     accepted = night.curated.examples
     held_out = [example for example in (*given, *accepted) if example.held_out]
     # The control is measured on the same items as the night that it is compared with: only what is trained on differs.
     trainable = given if night.control else [*given, *accepted]
     night.chosen = choose(trainable, texts([*held_out, *suites.examples(night.domains.system_prompt)]), night.recipe.replay_share)
     night.examples = [*night.chosen.examples, *held_out]
+    known = known_to_live(night)  # what balance left out is no news: it would be left out again
+    night.new = sum(bool(example.turn_ids) and example.id not in known for example in night.examples)
     night.snapshot = write_snapshot(night.examples, night.settings.runs / "snapshots")
-
-
-def _curate(night: Night) -> list[Example]:
-    """What people said, curated; the starter set and public data as they are, which it was compared with."""
-    said = _said(night)
-    known = _known_to_live(night)
-    given = [*starter(night.domains.system_prompt), *public.examples(night.settings.public_data, night.recipe, night.domains.system_prompt)]
-    rules = Rules(night.domains, night.settings.languages, night.settings.review, night.settings.operators)
-    redactor = Redactor(names_of_people(said.rated), night.settings.names_model)
-    night.names_found = redactor.finds_names
-    night.curated = curate(said, given, known, rules, redactor)
-    night.rated = said.rated
-    night.new = sum(example.id not in known for example in night.curated.examples)
-    return given
-
-
-def fill_the_queue(night: Night) -> None:
-    """Brings what waits for a reviewer up to date, without a night."""
-    _curate(night)
-    ask_for_reviews(night)
-
-
-def _said(night: Night) -> Said:
-    if not night.settings.database.exists():
-        return Said()
-    store = Store(night.settings.database)
-    try:
-        rated, corrupt = store.rated()
-        return Said(rated, corrupt, store.opted_out(), store.reviews())
-    finally:
-        store.close()
-
-
-def ask_for_reviews(night: Night) -> None:
-    """What needs a reviewer waits for one from now on, where `care review` and the operator page find it."""
-    if not night.settings.database.exists():
-        return
-    store = Store(night.settings.database)
-    try:
-        store.queue_reviews(night.curated.waiting, night.started_at)
-    finally:
-        store.close()
-
-
-def _known_to_live(night: Night) -> frozenset[str]:
-    """The examples that the live LoRA has seen; none when it can't be read, so that the night can put another in its place."""
-    with suppress(LoraMissing, LoraDamaged):
-        live = night.shelf.live()
-        return frozenset(night.shelf.read(live).draft.example_ids) if live is not None else frozenset()
-    return frozenset()
 
 
 def prepare(night: Night) -> None:

@@ -12,7 +12,7 @@ from bot.reviews import Decision, NotReviewable, Review, Waiting
 from bot.store import Store
 from bot.turns import now
 from train.commands.nightly import open_night
-from train.nightly import fill_the_queue
+from train.gather import fill_the_queue
 
 _KEYS = "[a]pprove  [e]dit  [r]eject  [s]kip  [q]uit"
 
