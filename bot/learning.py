@@ -3,14 +3,16 @@
 import json
 import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 
 from bot.notices import Notice
 from bot.reviews import NotReviewable, Review, Waiting, require_allowed
-from bot.rows import time_to_text
+from bot.rows import HISTORY_TURNS, REPLACED, TURN_COLUMNS, time_to_text, to_turn
+from bot.turns import RatedTurn, Rating, Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,49 @@ class Learning(ABC):
 
     @abstractmethod
     def _rows(self, sql: str, values: Sequence[object] = ()) -> list[sqlite3.Row]: ...
+
+    @abstractmethod
+    def _iterate(self, sql: str) -> Iterator[sqlite3.Row]: ...
+
+    def rated(self) -> tuple[list[RatedTurn], list[str]]:
+        """Every turn with a rating, all of its ratings and what came before it; and the ids of turns whose rows make no sense."""
+        rows = self._iterate(
+            f"SELECT {TURN_COLUMNS} FROM ratings r JOIN turns t ON t.id = r.turn_id ORDER BY t.rowid, r.rated_at, r.user_id"
+        )
+        found: dict[str, tuple[Turn, tuple[Rating, ...]] | None] = {}
+        for turn_id, group in groupby(rows, key=lambda row: str(row["id"])):
+            turns = [_readable(row) for row in group]
+            whole = [turn for turn in turns if turn is not None]
+            ratings = tuple(turn.rating for turn in whole if turn.rating is not None)
+            found[turn_id] = (whole[0], ratings) if len(whole) == len(turns) else None
+        histories = self._histories({turn_id: known[0] for turn_id, known in found.items() if known is not None})
+        rated = [RatedTurn(known[0], known[1], histories[turn_id]) for turn_id, known in found.items() if known and turn_id in histories]
+        return rated, sorted(found.keys() - {each.turn.id for each in rated})
+
+    def _histories(self, rated: Mapping[str, Turn]) -> dict[str, tuple[Turn, ...]]:
+        """For each turn what `Store.history` says of it, all at once; those with an unreadable turn before them are left out."""
+        rows = self._iterate(
+            f"""
+            SELECT {TURN_COLUMNS} FROM turns t LEFT JOIN ratings r ON r.turn_id = t.id AND r.user_id = t.user_id
+            WHERE (t.platform, t.conversation_id) IN (
+                SELECT DISTINCT t.platform, t.conversation_id FROM ratings r JOIN turns t ON t.id = r.turn_id
+            )
+            ORDER BY t.platform, t.conversation_id, t.rowid
+            """
+        )
+        replaced = {row["replaces"] for row in self._rows(REPLACED)}
+        found: dict[str, tuple[Turn, ...]] = {}
+        for _, group in groupby(rows, key=lambda row: (row["platform"], row["conversation_id"])):
+            before: list[Turn | None] = []
+            for row in group:
+                turn = rated.get(row["id"])
+                if turn is not None:
+                    history = [each for each in before if each is None or each.id != turn.question.replaces][-HISTORY_TURNS:]
+                    if None not in history:
+                        found[turn.id] = tuple(each for each in history if each is not None)
+                if row["status"] in ("answered", "delivered") and row["id"] not in replaced:
+                    before.append(turn or _readable(row))
+        return found
 
     def queue_reviews(self, waiting: Iterable[Waiting], now: datetime) -> None:
         """Exactly these wait for a reviewer from now on, besides what is decided; changed texts lose their decision."""
@@ -185,6 +230,14 @@ class Learning(ABC):
             (lora_id,),
         )
         return Thumbs(row["up"], row["down"])
+
+
+def _readable(row: sqlite3.Row) -> Turn | None:
+    """None for what a row can't be read as: damaged by hand, or by a disk."""
+    try:
+        return to_turn(row)
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _to_waiting(row: sqlite3.Row) -> Waiting:

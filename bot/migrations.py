@@ -103,3 +103,9 @@ def learning(db: Database) -> None:
         "CREATE TABLE smoke_tests (lora_id TEXT PRIMARY KEY NOT NULL, passed INTEGER NOT NULL, said TEXT NOT NULL, at TEXT NOT NULL) STRICT"
     )
     db.execute("CREATE INDEX turns_by_lora ON turns (lora_id)")
+
+
+@migrations()
+def names(db: Database) -> None:
+    """How the platform shows the person who asked: what has to be masked before a text is learned."""
+    db.execute("ALTER TABLE turns ADD COLUMN user_name TEXT")

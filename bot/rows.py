@@ -10,12 +10,16 @@ from model.chat import Message
 from model.engine import Sampling
 
 TURN_COLUMNS = """
-    t.id, t.platform, t.event_id, t.conversation_id, t.user_id, t.private, t.question, t.prompt, t.replaces, t.domain,
+    t.id, t.platform, t.event_id, t.conversation_id, t.user_id, t.user_name, t.private, t.question, t.prompt, t.replaces, t.domain,
     t.status, t.answer, t.lora_id, t.reply_ref, t.error, t.finish_reason, t.prompt_tokens, t.completion_tokens,
     t.asked_at, t.answered_at,
     r.user_id AS rater, r.verdict, r.reason, r.correction, r.rated_at
 """
 _TITLE_LENGTH = 80
+# How far back a prompt may look; trimming to the context window happens in the engine.
+HISTORY_TURNS = 40
+# Turns that were asked again; one whose new answer failed or was stopped still counts.
+REPLACED = "SELECT replaces FROM turns WHERE replaces IS NOT NULL AND status NOT IN ('failed', 'cancelled')"
 
 
 def to_turn(row: sqlite3.Row) -> Turn:
@@ -65,6 +69,7 @@ def _question(row: sqlite3.Row) -> Question:
         private=bool(row["private"]),
         replaces=row["replaces"],
         prompt=_prompt(row["prompt"]),
+        user_name=row["user_name"],
     )
 
 

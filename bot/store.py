@@ -15,13 +15,12 @@ import logging
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from itertools import groupby
 from pathlib import Path
 
 from bot import database
 from bot.learning import Learning
-from bot.rows import TURN_COLUMNS, prompt_to_json, time_to_text, to_head, to_turn
-from bot.turns import Conversation, ConversationHead, Question, RatedTurn, Rating, Reply, Status, Turn
+from bot.rows import HISTORY_TURNS, REPLACED, TURN_COLUMNS, prompt_to_json, time_to_text, to_head, to_turn
+from bot.turns import Conversation, ConversationHead, Question, Rating, Reply, Status, Turn
 
 
 class StoreError(Exception):
@@ -56,10 +55,6 @@ log = logging.getLogger(__name__)
 
 _AFTER_DAMAGE = "Put a backup in its place, or move it away to start with an empty database"
 _BUSY_MILLISECONDS = 5000
-# How far back a prompt may look; trimming to the context window happens in the engine.
-_HISTORY_TURNS = 40
-# Turns that were asked again; one whose new answer failed or was stopped still counts.
-_REPLACED = "SELECT replaces FROM turns WHERE replaces IS NOT NULL AND status NOT IN ('failed', 'cancelled')"
 
 
 class Store(Learning):
@@ -98,9 +93,9 @@ class Store(Learning):
             self._require_conversation(question)
             db.execute(
                 """
-                INSERT INTO turns (id, platform, event_id, conversation_id, user_id, private, question, prompt, replaces,
-                                   domain, status, asked_at)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'received', ?)
+                INSERT INTO turns (id, platform, event_id, conversation_id, user_id, user_name, private, question, prompt,
+                                   replaces, domain, status, asked_at)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'received', ?)
                 """,
                 (
                     turn_id,
@@ -108,6 +103,7 @@ class Store(Learning):
                     question.event_id,
                     question.conversation_id,
                     question.user_id,
+                    question.user_name,
                     question.private,
                     question.text,
                     prompt_to_json(question.prompt),
@@ -221,8 +217,8 @@ class Store(Learning):
             t.id IN (
                 SELECT id FROM turns WHERE platform = ? AND conversation_id = ? AND status IN ('answered', 'delivered')
                     AND rowid < (SELECT rowid FROM turns WHERE id = ?)
-                    AND id IS NOT ? AND id NOT IN ({_REPLACED})
-                ORDER BY rowid DESC LIMIT {_HISTORY_TURNS}
+                    AND id IS NOT ? AND id NOT IN ({REPLACED})
+                ORDER BY rowid DESC LIMIT {HISTORY_TURNS}
             )
             """,
             (turn.question.platform, turn.question.conversation_id, turn.id, turn.question.replaces),
@@ -233,7 +229,7 @@ class Store(Learning):
         turns = self._select(
             f"""
             t.platform = ? AND t.conversation_id = ? AND t.user_id = ?
-            AND t.id NOT IN ({_REPLACED})
+            AND t.id NOT IN ({REPLACED})
             """,
             (platform, conversation_id, user_id),
             user_id,
@@ -268,23 +264,6 @@ class Store(Learning):
         rows = self._rows("SELECT verdict, count(*) AS n FROM ratings GROUP BY verdict")
         return {row["verdict"]: row["n"] for row in rows}
 
-    def rated(self) -> tuple[list[RatedTurn], list[str]]:
-        """Every turn with a rating, all of its ratings and what came before it; and the ids of turns whose rows make no sense."""
-        with _translated(self.path):
-            rows = self._connection.execute(
-                f"SELECT {TURN_COLUMNS} FROM ratings r JOIN turns t ON t.id = r.turn_id ORDER BY t.rowid, r.rated_at, r.user_id"
-            ).fetchall()
-        by_turn = {turn_id: list(group) for turn_id, group in groupby(rows, key=lambda row: str(row["id"]))}
-        rated, corrupt = [], []
-        for turn_id, group in by_turn.items():
-            try:
-                turns = [to_turn(row) for row in group]
-                ratings = tuple(turn.rating for turn in turns if turn.rating is not None)
-                rated.append(RatedTurn(turns[0], ratings, tuple(self.history(turns[0]))))
-            except (ValueError, KeyError, TypeError):  # whatever a row can't be read as: damaged by hand, or by a disk
-                corrupt.append(turn_id)
-        return rated, corrupt
-
     def probe(self) -> None:
         """Raises StoreError when the database can't be written now."""
         with self._write() as db:
@@ -306,6 +285,11 @@ class Store(Learning):
     def _rows(self, sql: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
         with _translated(self.path):
             return self._connection.execute(sql, values).fetchall()
+
+    def _iterate(self, sql: str) -> Iterator[sqlite3.Row]:
+        """Rows one after another: not all of them have to lie in memory at once."""
+        with _translated(self.path):
+            yield from self._connection.execute(sql)
 
     @contextmanager
     def _write(self) -> Iterator[sqlite3.Connection]:

@@ -55,6 +55,7 @@ class Question:
     private: bool = True  # only its asker may rate it
     replaces: str | None = None  # the turn that this question asks again
     prompt: Prompt | None = None
+    user_name: str | None = None  # as the platform shows it; masked before anything is learned
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,20 +1,22 @@
 """Which of the accepted and given examples a night trains on: domains in balance, diverse, some of them general. Pure.
 
 As in CARE (arXiv 2503.14136) the larger domains are down-sampled to the smallest that has any; what people said goes before what
-ships with CARE. Held-out examples are never touched: nothing here changes what is measured.
+ships with CARE. What is held out is never trained on, and a night measures on no more of it than it has time for.
 """
 
+import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bot.domains import OTHER
 from train import near
-from train.examples import Example
+from train.examples import FROZEN, STARTER, Example
 
 MOST = 3_000  # examples: more of them teach a small LoRA nothing new (LIMA, arXiv 2305.11206, did with 1,000)
 _CONTAMINATION_WORDS = 13  # GPT-3's measure (arXiv 2005.14165, appendix C)
-_ROWS_A_CLUSTER = 8
+# Clustering a hundred thousand rows to find three thousand would take hours: chance thins them out first.
+_ROWS_A_CLUSTER, _POOL, _ROUNDS = 8, 10, 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +29,8 @@ class Chosen:
     contaminated: int = 0
 
 
-def choose(examples: Sequence[Example], held_out: Sequence[str], replay_share: float, most: int = MOST) -> Chosen:
-    """From what is not held out. `held_out` are all texts that are only measured on, those of the suites too.
+def choose(examples: Sequence[Example], held_out: Iterable[str], replay_share: float, most: int = MOST) -> Chosen:
+    """From what is not held out. `held_out` are all texts that are only measured on, those of suites and public sets too.
 
     `replay_share` of the rows are general ones: of the domain "other" where there are any (public data), otherwise the starter
     set's share of every domain stands in for them.
@@ -65,13 +67,14 @@ def diverse(examples: Sequence[Example], n: int) -> list[Example]:
         return ordered
     if n <= 0:
         return []
+    ordered = _some(ordered, _POOL * n)
     import numpy as np
     from sklearn.cluster import KMeans  # half a second, and only a night that has too many rows needs it
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     features = TfidfVectorizer(sublinear_tf=True, token_pattern=r"\w+").fit_transform([each.instruction for each in ordered])  # noqa: S106
     clusters = max(1, min(n, len(ordered) // _ROWS_A_CLUSTER))
-    fitted = KMeans(clusters, n_init=1, random_state=0).fit(features)
+    fitted = KMeans(clusters, n_init=1, max_iter=_ROUNDS, random_state=0).fit(features)
     distance = fitted.transform(features)[np.arange(len(ordered)), fitted.labels_]
     queues: defaultdict[int, list[Example]] = defaultdict(list)
     for at in sorted(range(len(ordered)), key=lambda at: (round(float(distance[at]), 9), ordered[at].id)):
@@ -80,13 +83,28 @@ def diverse(examples: Sequence[Example], n: int) -> list[Example]:
     return [each for _, _, each in sorted(turns, key=lambda turn: (turn[0], turn[1]))[:n]]
 
 
-def _uncontaminated(examples: Sequence[Example], held_out: Sequence[str]) -> list[Example]:
+def measured(held_out: Sequence[Example], most: int) -> list[Example]:
+    """What a night measures on: all items that ship with CARE, and of each domain at most `most` others, those of people first."""
+    by_domain: defaultdict[str, list[Example]] = defaultdict(list)
+    for example in held_out:
+        if example.source not in (STARTER, FROZEN):
+            by_domain[example.domain].append(example)
+    kept = [example for example in held_out if example.source in (STARTER, FROZEN)]
+    for found in by_domain.values():
+        people = _some([example for example in found if example.turn_ids], most)
+        kept += people + _some([example for example in found if not example.turn_ids], most - len(people))
+    return sorted(kept, key=lambda each: each.id)
+
+
+def _some(examples: Sequence[Example], n: int) -> list[Example]:
+    """`n` of them by chance, but always the same: those with the smallest hashes, in order of their ids."""
+    if len(examples) <= n:
+        return list(examples)
+    drawn = sorted(examples, key=lambda each: hashlib.sha256(each.id.encode()).digest())[:n]
+    return sorted(drawn, key=lambda each: each.id)
+
+
+def _uncontaminated(examples: Sequence[Example], held_out: Iterable[str]) -> list[Example]:
     """Without those that share thirteen words in a row with anything that is measured on."""
-    known = {run for text in held_out for run in near.runs_of_words(text, _CONTAMINATION_WORDS)}
-    return [each for each in examples if known.isdisjoint(_runs(each))]
-
-
-def _runs(example: Example) -> set[str]:
-    return {
-        run for text in (example.instruction, example.input, example.response) for run in near.runs_of_words(text, _CONTAMINATION_WORDS)
-    }
+    known = near.hashes_of_runs(held_out, _CONTAMINATION_WORDS)
+    return [each for each in examples if not near.shares_run((each.instruction, each.input, each.response), known, _CONTAMINATION_WORDS)]

@@ -17,7 +17,7 @@ UP, CORRECTION = "rated up", "correction"
 class Candidate:
     """An example that somebody vouches for, and what curation wants to know of it.
 
-    `said_at` is the last word on it. `trusted`: an operator wrote or confirmed it.
+    `said_at` is the last word on it. `trusted`: an operator wrote the correction, or liked an answer that somebody else had asked for.
     """
 
     example: Example
@@ -59,8 +59,11 @@ def _people(rated: RatedTurn) -> set[str]:
 
 def _candidate(rated: RatedTurn, example: Example, operators: Sequence[str]) -> Candidate:
     question = rated.turn.question
-    said_at = max(rating.rated_at for rating in rated.ratings if rating.verdict != 0)
-    return Candidate(example, f"{question.platform}:{question.user_id}", said_at, not set(operators).isdisjoint(example.raters))
+    asker = f"{question.platform}:{question.user_id}"
+    standing = [rating for rating in rated.ratings if rating.verdict != 0]
+    authors = {f"{question.platform}:{rating.user_id}" for rating in standing if example.source == UP or _corrected(rating)}
+    allowed = set(operators) - ({asker} if example.source == UP else set())
+    return Candidate(example, asker, max(rating.rated_at for rating in standing), not authors.isdisjoint(allowed))
 
 
 def _example(rated: RatedTurn, domains: Domains) -> Example | str:

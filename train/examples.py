@@ -9,7 +9,8 @@ from typing import cast
 
 from model.chat import Message, Role
 
-_STARTER = Path(__file__).with_name("starter")
+STARTER, FROZEN = "starter", "frozen"  # sources that ship with CARE: what it is taught, and what it is only measured on
+_FOLDER = Path(__file__).parent
 _HELD_OUT_SHARE = 0.1
 
 
@@ -40,10 +41,14 @@ class Example:
         """What was said before the question, as text; the system prompt is not part of it."""
         return "\n".join(f"{message.role}: {message.content}" for message in self.messages[:-1] if message.role != "system")
 
+    def said(self, system_prompt: str) -> list[str]:
+        """Every text but the response that came from somebody; a caller of the API may have brought a system prompt too."""
+        return [message.content for message in self.messages if message != Message("system", system_prompt)]
+
     @property
     def held_out(self) -> bool:
-        """Never trained on, for ever: a fixed hash of the group puts one group in ten here."""
-        return int.from_bytes(hashlib.sha256(self.group.encode()).digest()[:8], "big") / 2**64 < _HELD_OUT_SHARE
+        """Never trained on, for ever: CARE's own frozen items, and one group in ten by a fixed hash."""
+        return self.source == FROZEN or int.from_bytes(hashlib.sha256(self.group.encode()).digest()[:8], "big") / 2**64 < _HELD_OUT_SHARE
 
     def row(self) -> Mapping[str, object]:
         """The example as a row of the snapshot."""
@@ -89,20 +94,28 @@ def texts(examples: Iterable[Example]) -> list[str]:
     return [text for each in examples for text in (each.instruction, each.response)]
 
 
-def starter(system_prompt: str) -> list[Example]:
-    """The set that ships with CARE: telecom, medical and banking support with triage, refusals and hand-over among it."""
+def shipped(system_prompt: str) -> list[Example]:
+    """What ships with CARE: the starter set (telecom, medical and banking support, with triage, refusals and hand-over), and the
+    frozen items of each domain."""
     return [
-        _starter_example(json.loads(line), path.stem, system_prompt)
-        for path in sorted(_STARTER.glob("*.jsonl"))
+        _shipped_example(json.loads(line), path, system_prompt)
+        for source in (STARTER, FROZEN)
+        for path in sorted((_FOLDER / source).glob("*.jsonl"))
         for line in path.read_text(encoding="utf-8").splitlines()
     ]
 
 
-def _starter_example(row: Mapping[str, object], domain: str, system_prompt: str) -> Example:
-    name = f"starter/{row['id']}"
+def starter(system_prompt: str) -> list[Example]:
+    """The starter set alone."""
+    return [example for example in shipped(system_prompt) if example.source == STARTER]
+
+
+def _shipped_example(row: Mapping[str, object], path: Path, system_prompt: str) -> Example:
+    source = path.parent.name
+    name = f"{source}/{row['id']}"
     history = to_messages(cast("Sequence[Mapping[str, str]]", row.get("history", [])))
     messages = (Message("system", system_prompt), *history, Message("user", str(row["instruction"])))
-    return Example(name, name, messages, str(row["response"]), domain, "starter", "as CARE")
+    return Example(name, name, messages, str(row["response"]), path.stem, source, "as CARE")
 
 
 def to_messages(raw: Sequence[Mapping[str, str]]) -> tuple[Message, ...]:

@@ -1,14 +1,20 @@
-"""Which texts are fit to be learned. Pure: an example in, the reason against it out."""
+"""Which texts are fit to be learned: examples in, for each the reason against it out."""
 
 import re
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
+from typing import Literal
 
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
+from train import near
 from train.collect import UP
 from train.examples import Example
-from train.near import words
+from train.memo import Memo
+
+Part = Literal["question", "answer", "context"]
+PARTS: tuple[Part, ...] = ("question", "answer", "context")
+ORDER = ("length", "unsafe", "leaked", "refusal", "language")
 
 # Longer than any good answer of the starter set by a factor of five; what does not fit the context window could not be learned anyway.
 _MOST_RESPONSE, _MOST_QUESTION, _MOST_CONTEXT = 4_000, 4_000, 20_000
@@ -41,20 +47,48 @@ _CONTROL = re.compile(
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 
 
-def fault(example: Example, system_prompt: str, languages: Sequence[str]) -> str | None:
-    """Why an example is not to be learned: "length", "unsafe", "leaked", "refusal" or "language"; None: nothing speaks against it."""
-    said = [message.content for message in example.messages if message.role != "system"]
-    if not _fits(example, said):
-        return "length"
-    if any(_INJECTION.search(text) or _CONTROL.search(text) for text in (*said, example.response)) or _asks_for_a_secret(example.response):
-        return "unsafe"
-    if _shares_words(example.response, system_prompt):
-        return "leaked"
-    if example.source == UP and _REFUSAL.search(example.response):
-        return "refusal"
-    if any(_foreign(text, languages) for text in (example.instruction, example.response)):
-        return "language"
-    return None
+class Filter:
+    """The rules for one system prompt and some languages. What it says of a text is remembered in a memo."""
+
+    def __init__(self, system_prompt: str, languages: Sequence[str]) -> None:
+        self._system = system_prompt
+        self._prompt = frozenset(near.runs_of_words(system_prompt, _LEAKED_WORDS))
+        self._languages = tuple(languages)
+
+    def faults(self, examples: Sequence[Example], memo: Memo) -> list[str | None]:
+        """Why each example is not to be learned: one of ORDER; None: nothing speaks against it."""
+        parts = [self._parts(example) for example in examples]
+        known: dict[tuple[Part, str], frozenset[str]] = {}
+        for part in PARTS:
+            texts = sorted({text for each in parts for name, text in each if name == part})
+            found = memo.of(f"fit as {part}", texts, partial(self._look, part))
+            known |= {(part, text): frozenset(faults.decode().split()) for text, faults in zip(texts, found, strict=True)}
+        return [_first(example, [known[each] for each in mine]) for example, mine in zip(examples, parts, strict=True)]
+
+    def _parts(self, example: Example) -> list[tuple[Part, str]]:
+        """What has to be looked at; nothing of an example that is too long anyway."""
+        before = [text for text in example.said(self._system) if text is not example.instruction]
+        fits = _fits(example, [*before, example.instruction])
+        return [*(("context", text) for text in before), ("question", example.instruction), ("answer", example.response)] if fits else []
+
+    def _look(self, part: Part, text: str) -> bytes:
+        """Everything that speaks against a text that is the question, the answer, or was said before: words, as the memo keeps them."""
+        found = set()
+        if _INJECTION.search(text) or _CONTROL.search(text) or (part == "answer" and _asks_for_a_secret(text)):
+            found.add("unsafe")
+        if part == "answer" and not self._prompt.isdisjoint(near.runs_of_words(text, _LEAKED_WORDS)):
+            found.add("leaked")
+        if part == "answer" and _REFUSAL.search(text):
+            found.add("refusal")
+        if part != "context" and _foreign(text, self._languages):
+            found.add("language")
+        return " ".join(sorted(found)).encode()
+
+
+def _first(example: Example, found: Sequence[frozenset[str]]) -> str | None:
+    """The weightiest reason. A refusal that somebody wrote is an answer; one that somebody liked is not."""
+    faults = frozenset().union(*found) - (frozenset() if example.source == UP else {"refusal"})
+    return next((reason for reason in ORDER if reason in faults), None) if found else "length"
 
 
 def _fits(example: Example, said: Sequence[str]) -> bool:
@@ -68,14 +102,6 @@ def _fits(example: Example, said: Sequence[str]) -> bool:
 
 def _asks_for_a_secret(response: str) -> bool:
     return any(_SECRET.search(sentence) and not _NEGATED.search(sentence) for sentence in _SENTENCE.split(response))
-
-
-def _shares_words(text: str, prompt: str) -> bool:
-    def runs(of: str) -> set[tuple[str, ...]]:
-        found = words(of)
-        return {tuple(found[at : at + _LEAKED_WORDS]) for at in range(len(found) - _LEAKED_WORDS + 1)}
-
-    return not runs(text).isdisjoint(runs(prompt))
 
 
 def _foreign(text: str, languages: Sequence[str]) -> bool:

@@ -1,27 +1,42 @@
 """What people said by the evening, gathered from the store and curated, and what of it waits for a reviewer. Knows no stage."""
 
+import hashlib
+import inspect
 from contextlib import suppress
+from importlib.metadata import version
 
 from bot.store import Store
 from model.errors import LoraDamaged, LoraMissing
-from train import public
+from train import filters, near, public, redact
 from train.curate import Rules, Said, curate
-from train.examples import Example, starter
+from train.examples import Example, shipped
+from train.memo import Memo
+from train.names import names_of_people
 from train.night import Night
-from train.redact import Redactor, names_of_people
+from train.redact import Redactor
 
 
 def gather(night: Night) -> list[Example]:
     """What people said, curated; the starter set and public data as they are, which it was compared with."""
     said = _said(night)
     known = known_to_live(night)
-    given = [*starter(night.domains.system_prompt), *public.examples(night.settings.public_data, night.recipe, night.domains.system_prompt)]
+    given = [*shipped(night.domains.system_prompt), *public.examples(night.settings.public_data, night.recipe, night.domains.system_prompt)]
     rules = Rules(night.domains, night.settings.languages, night.settings.review, night.settings.operators)
     redactor = Redactor(names_of_people(said.rated), night.settings.names_model)
     night.names_found = redactor.finds_names
-    night.curated = curate(said, given, known, rules, redactor)
+    memo = Memo(night.settings.home / "cache" / "curation.db" if said.rated else None, _rules_version(rules, night.settings.names_model))
+    night.curated = curate(said, given, known, rules, redactor, memo)
+    memo.close()
     night.rated = said.rated
     return given
+
+
+def _rules_version(rules: Rules, names_model: str | None) -> str:
+    """What decides how a text is judged: the code, its libraries and the settings. When that changes, nothing old is remembered."""
+    code = [inspect.getsource(module).encode() for module in (filters, near, redact)]
+    libraries = [version(name) for name in ("presidio-analyzer", "phonenumbers", "py3langid", "datasketch")]
+    settings = [*rules.languages, rules.domains.system_prompt, str(names_model)]
+    return hashlib.sha256(b"\0".join([*code, *(each.encode() for each in (*libraries, *settings))])).hexdigest()
 
 
 def fill_the_queue(night: Night) -> None:

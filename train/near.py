@@ -1,18 +1,27 @@
 """Texts that are nearly the same, by MinHash (Broder 1997) over runs of characters, and phrases that rows share. Pure."""
 
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+import unicodedata
+import zlib
+from collections import defaultdict, deque
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+import numpy as np
 from datasketch import MinHash, MinHashLSH
+from numpy.typing import NDArray
 
 _PERMUTATIONS = 128
 _RUN = 5  # characters: short questions have too few words to compare by
+# In a crowd whose signatures agree, each is compared with at most so many others that it is not yet joined with: a hundred thousand
+# like rows are then a matter of seconds, and with crowds smaller than this nothing is left out.
+_MOST_COMPARED = 32
+_INVISIBLE = re.compile("[\u00ad\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufe00-\ufe0f\ufeff]")
 
 
 def words(text: str) -> list[str]:
-    """The words of a text, without case and punctuation."""
-    return re.findall(r"[^\W_]+", text.casefold())
+    """The words of a text, without case, punctuation, and what only looks different (full-width letters, invisible characters)."""
+    plain = text if text.isascii() else _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
+    return re.findall(r"[^\W_]+", plain.casefold())
 
 
 def runs_of_words(text: str, n: int) -> set[str]:
@@ -21,21 +30,79 @@ def runs_of_words(text: str, n: int) -> set[str]:
     return {" ".join(found[at : at + n]) for at in range(len(found) - n + 1)}
 
 
-def groups(texts: Sequence[str], threshold: float) -> list[int]:
+def phrases(text: str, n: int) -> set[str]:
+    """Every run of `n` words; of a text with fewer words the whole."""
+    found = words(text)
+    return runs_of_words(text, n) if len(found) >= n else {" ".join(found)} - {""}
+
+
+def signature(text: str) -> bytes:
+    """The MinHash of a text: 128 numbers of 32 bits. Of two texts about the share that they are alike in is equal."""
+    hashed = MinHash(num_perm=_PERMUTATIONS, seed=1, hashfunc=zlib.crc32)
+    hashed.update_batch([run.encode() for run in _runs(text)])
+    values: NDArray[np.uint64] = hashed.hashvalues
+    return values.astype(np.uint32).tobytes()
+
+
+def groups(texts: Sequence[str], signatures: Sequence[bytes], threshold: float) -> list[int]:
     """For each text the number of its group: texts whose similarity (Jaccard) reaches the threshold, and those alike to these.
 
-    Candidates come from locality-sensitive hashing and are compared in full, so that chance puts nobody into a group.
+    `signatures` are those of the texts. Candidates come from locality-sensitive hashing and are compared in full, so that chance puts
+    nobody into a group.
     """
-    runs = [_runs(text) for text in texts]
-    index = MinHashLSH(threshold=threshold, num_perm=_PERMUTATIONS)
     group = list(range(len(texts)))
-    for number, mine in enumerate(runs):
-        signature = _signature(mine)
-        for other in sorted(index.query(signature)):
-            if _jaccard(mine, runs[other]) >= threshold:
-                _join(group, number, other)
-        index.insert(number, signature)
+    for first, others in _same(signatures):
+        for number in others:
+            _join(group, first, number)
+    for crowd in _crowds(signatures, threshold):
+        _join_alike(group, crowd, texts, threshold)
     return [_root(group, number) for number in range(len(texts))]
+
+
+def _same(signatures: Sequence[bytes]) -> Iterator[tuple[int, Sequence[int]]]:
+    """Texts with one and the same signature: the first, and the others. Chance makes two texts that are alike by 0.85 so once in 10⁹."""
+    seen: defaultdict[bytes, list[int]] = defaultdict(list)
+    for number, each in enumerate(signatures):
+        seen[each].append(number)
+    for found in seen.values():
+        yield found[0], found[1:]
+
+
+def _crowds(signatures: Sequence[bytes], threshold: float) -> Iterator[list[int]]:
+    """Texts that may be alike: a whole band of their signatures is equal. Of those with one signature only the first is named."""
+    firsts = np.fromiter((first for first, _ in _same(signatures)), dtype=np.int64)
+    if len(firsts) < 2:
+        return
+    table = np.frombuffer(b"".join(signatures[first] for first in firsts), dtype=np.uint32).reshape(len(firsts), _PERMUTATIONS)
+    index = MinHashLSH(threshold=threshold, num_perm=_PERMUTATIONS)  # knows how many bands of how many numbers find what is alike
+    for band in range(index.b):
+        yield from _equal_rows(table[:, band * index.r : (band + 1) * index.r], firsts)
+
+
+def _equal_rows(part: NDArray[np.uint32], names: NDArray[np.int64]) -> Iterator[list[int]]:
+    """The names of rows that are equal, where there are two or more."""
+    mixed = np.zeros(len(part), dtype=np.uint64)
+    for column in range(part.shape[1]):  # a hash of 64 bits each; whoever meets by chance is compared in full anyway
+        mixed = (mixed ^ part[:, column]) * np.uint64(0x9E3779B97F4A7C15)
+        mixed ^= mixed >> np.uint64(29)
+    order = np.argsort(mixed, kind="stable")
+    ends = np.flatnonzero(np.diff(mixed[order])) + 1
+    for crowd in np.split(order, ends) if len(ends) < len(part) - 1 else ():
+        if len(crowd) > 1:
+            yield names[crowd].tolist()
+
+
+def _join_alike(group: list[int], crowd: Sequence[int], texts: Sequence[str], threshold: float) -> None:
+    compared: deque[tuple[int, frozenset[str]]] = deque(maxlen=_MOST_COMPARED)
+    for number in crowd:
+        apart = [(other, runs) for other, runs in compared if _root(group, other) != _root(group, number)]
+        if compared and not apart and len(crowd) > _MOST_COMPARED:
+            continue
+        mine = _runs(texts[number])
+        for other, runs in apart:
+            if _root(group, number) != _root(group, other) and _jaccard(mine, runs) >= threshold:
+                _join(group, number, other)
+        compared.append((number, mine))
 
 
 def joined(*groupings: Sequence[int]) -> list[int]:
@@ -49,31 +116,43 @@ def joined(*groupings: Sequence[int]) -> list[int]:
 
 
 def shared_phrases(texts: Mapping[str, str], known: Iterable[str], *, of_words: int, by_rows: int) -> dict[str, str]:
-    """For each row (by id) that shares a phrase with others, that phrase, if no known text has it."""
-    rows: defaultdict[str, set[str]] = defaultdict(set)
-    for row, text in texts.items():
-        for phrase in runs_of_words(text, of_words):
-            rows[phrase].add(row)
-    shared = {phrase: found for phrase, found in rows.items() if len(found) >= by_rows}
+    """For each row (by id) that shares a phrase with others, the one most rows share, if no known text has it.
+
+    Counts hashes of 64 bits: a million rows have more phrases than fit into memory as text.
+    """
+    every = [_hashes(phrases(text, of_words)) for text in texts.values()]
+    hashes, counts = np.unique(np.concatenate([*every, _hashes(())]), return_counts=True)
+    shared = dict(zip(hashes[counts >= by_rows].tolist(), counts[counts >= by_rows].tolist(), strict=True))
     for text in known:
-        for phrase in runs_of_words(text, of_words) & shared.keys():
-            del shared[phrase]
+        for each in _hashes(phrases(text, of_words)).tolist():
+            shared.pop(each, None)
     told: dict[str, str] = {}
-    for phrase in sorted(shared, key=lambda each: (-len(shared[each]), each)):
-        for row in shared[phrase]:
-            told.setdefault(row, phrase)
+    for (row, text), mine in zip(texts.items(), every, strict=True):
+        if not shared.keys().isdisjoint(mine.tolist()):
+            found = [(-shared[hash(phrase)], phrase) for phrase in phrases(text, of_words) if hash(phrase) in shared]
+            told[row] = min(found)[1]
     return told
+
+
+def hashes_of_runs(texts: Iterable[str], n: int) -> NDArray[np.int64]:
+    """Every run of `n` words of many texts as hashes of this process, sorted: 8 bytes each."""
+    return np.unique(np.concatenate([_hashes(()), *(_hashes(runs_of_words(text, n)) for text in texts)]))
+
+
+def shares_run(texts: Iterable[str], known: NDArray[np.int64], n: int) -> bool:
+    """Whether any of the texts has a run of `n` words that is among the known ones."""
+    mine = np.concatenate([_hashes(runs_of_words(text, n)) for text in texts])
+    places = np.searchsorted(known, mine)
+    return bool((known[places[places < len(known)]] == mine[places < len(known)]).any())
+
+
+def _hashes(of: Collection[str]) -> NDArray[np.int64]:
+    return np.fromiter(map(hash, of), dtype=np.int64, count=len(of))
 
 
 def _runs(text: str) -> frozenset[str]:
     plain = " ".join(words(text))
     return frozenset(plain[at : at + _RUN] for at in range(max(1, len(plain) - _RUN + 1)))
-
-
-def _signature(runs: frozenset[str]) -> MinHash:
-    signature = MinHash(num_perm=_PERMUTATIONS, seed=1)
-    signature.update_batch([run.encode() for run in sorted(runs)])
-    return signature
 
 
 def _jaccard(one: frozenset[str], other: frozenset[str]) -> float:

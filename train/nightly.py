@@ -11,14 +11,15 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
+from itertools import chain
 
 from bot import promotion
 from bot.store import Store
 from model.errors import LoraBaseMismatch, LoraDamaged, LoraMissing
 from model.manifest import BaseModel, Draft, Lora, Unshelved
 from model.shelf import CONFIG, WEIGHTS, unshelve
-from train import canaries, gates, report, runs, suites, taught
-from train.choose import choose
+from train import canaries, gates, public, report, runs, suites, taught
+from train.choose import choose, measured
 from train.errors import Diverged, Interrupted, TooLittleData
 from train.examples import texts, write_snapshot
 from train.gather import ask_for_reviews, gather, known_to_live
@@ -40,7 +41,10 @@ def collect(night: Night) -> None:
     held_out = [example for example in (*given, *accepted) if example.held_out]
     # The control is measured on the same items as the night that it is compared with: only what is trained on differs.
     trainable = given if night.control else [*given, *accepted]
-    night.chosen = choose(trainable, texts([*held_out, *suites.examples(night.domains.system_prompt)]), night.recipe.replay_share)
+    suite = suites.examples(night.domains.system_prompt)
+    against = chain(texts([*held_out, *suite]), public.measured_on(night.settings.public_data))
+    night.chosen = choose(trainable, against, night.recipe.replay_share)
+    held_out = measured(held_out, night.recipe.held_out)
     night.examples = [*night.chosen.examples, *held_out]
     known = known_to_live(night)  # what balance left out is no news: it would be left out again
     night.new = sum(bool(example.turn_ids) and example.id not in known for example in night.examples)

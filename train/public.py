@@ -6,6 +6,8 @@
 | train/support/bitext_customer_support_4514.csv | tone of support; rows with blanks to fill in are left out | CDLA-Sharing-1.0 |
 | train/medical/MedQuAD_*_QA.tar.gz | answers of the NIH and CDC of at most 250 words | CC-BY-4.0 |
 | train/banking/tau2_banking_documents.tar.gz | customer-facing documents of one fictional bank | MIT |
+| train/telecom/tau2_tech_support_*.md | sections of a manual and a workflow of technical support | MIT |
+| eval/**, safety/** | what others measure on: never trained on, whatever brings it | |
 """
 
 import csv
@@ -24,7 +26,7 @@ from train.errors import PublicDataInvalid
 from train.examples import Example
 from train.recipe import Recipe
 
-_MOST_WORDS = 250
+_FEWEST_WORDS, _MOST_WORDS = 12, 250
 # Whatever the readers of these formats make of a file that is none.
 _ARCHIVE_DAMAGE = (OSError, EOFError, zlib.error, tarfile.TarError)
 _DAMAGE = (*_ARCHIVE_DAMAGE, ValueError, KeyError, IndexError, AttributeError, TypeError, ElementTree.ParseError, csv.Error)
@@ -50,13 +52,34 @@ class _Source:
 
 
 def examples(folder: Path | None, recipe: Recipe, system_prompt: str) -> list[Example]:
-    """At most `recipe.public_per_source` examples of each source, always the same ones. Raises PublicDataInvalid."""
+    """At most `recipe.public_per_source` examples of each source to train on and `recipe.held_out` to measure on, always the same ones.
+
+    Raises PublicDataInvalid.
+    """
     if folder is None or recipe.public_per_source == 0:
         return []
-    return [example for source in _SOURCES for example in _chosen(source, folder, recipe.public_per_source, system_prompt)]
+    return [example for source in _SOURCES for example in _chosen(source, folder, recipe, system_prompt)]
 
 
-def _chosen(source: _Source, folder: Path, most: int, system_prompt: str) -> list[Example]:
+def measured_on(folder: Path | None) -> Iterator[str]:
+    """Every text of the sets that others measure on, one after another. Raises PublicDataInvalid."""
+    for part in ("eval", "safety") if folder is not None else ():
+        for path in sorted((folder / part).rglob("*")) if folder is not None else ():
+            if path.suffix in _TEXTS:
+                try:
+                    yield from _TEXTS[path.suffix](path)
+                except _DAMAGE as error:
+                    raise _unreadable(path, "a set to measure on", error) from error
+
+
+def _chosen(source: _Source, folder: Path, recipe: Recipe, system_prompt: str) -> list[Example]:
+    found = _found(source, folder, system_prompt)
+    trained = [example for example in found if not example.held_out][: recipe.public_per_source]
+    return trained + [example for example in found if example.held_out][: recipe.held_out]
+
+
+def _found(source: _Source, folder: Path, system_prompt: str) -> list[Example]:
+    """Every usable row, in an order that is as good as by chance and always the same."""
     rows = [row for path in sorted(folder.glob(source.pattern)) for row in _read(source, path)]
     usable = [row for row in rows if row.question and row.answer and len(row.answer.split()) <= _MOST_WORDS]
     usable.sort(key=lambda row: hashlib.sha256(row.name.encode()).digest())
@@ -70,7 +93,7 @@ def _chosen(source: _Source, folder: Path, most: int, system_prompt: str) -> lis
             source=source.name,
             licence=source.licence,
         )
-        for row in usable[:most]
+        for row in usable
     ]
 
 
@@ -78,9 +101,11 @@ def _read(source: _Source, path: Path) -> Sequence[_Row]:
     try:
         return list(source.read(path))
     except _DAMAGE as error:
-        raise PublicDataInvalid(
-            f"{path} can't be read as {source.name} ({type(error).__name__}: {error}); restore it, or unset CARE_PUBLIC_DATA"
-        ) from error
+        raise _unreadable(path, source.name, error) from error
+
+
+def _unreadable(path: Path, what: str, error: Exception) -> PublicDataInvalid:
+    return PublicDataInvalid(f"{path} can't be read as {what} ({type(error).__name__}: {error}); restore it, or unset CARE_PUBLIC_DATA")
 
 
 def _self_instruct(path: Path) -> Iterator[_Row]:
@@ -115,6 +140,32 @@ def _tau2(path: Path) -> Iterator[_Row]:
             yield _Row(document["id"], document["id"], f"At Rho-Bank: {document['title']}", document["content"].strip())
 
 
+def _telecom(path: Path) -> Iterator[_Row]:
+    """Each section with its heading as the question; what agents call their tools is said in words."""
+    for heading, body in re.findall(r"^#+ (.+)\n((?:(?!#).*\n?)*)", path.read_text(encoding="utf-8"), re.MULTILINE):
+        title = re.sub(r"^(?:Step|Path) [\d.]+: ", "", heading.strip()).rstrip("?")
+        text = re.sub(r"`(\w+)\(\)`", lambda name: name.group(1).replace("_", " "), body).strip()
+        if len(text.split()) >= _FEWEST_WORDS:
+            yield _Row(f"{path.stem}/{heading.strip()}/{len(text)}", title, f"How does technical support handle this: {title}?", text)
+
+
+def _texts_of_table(path: Path) -> Iterator[str]:
+    with path.open(encoding="utf-8", newline="") as file:
+        for row in csv.reader(file, delimiter="\t" if path.suffix == ".tsv" else ","):
+            yield from row
+
+
+def _texts_of_json(path: Path) -> Iterator[str]:
+    text = path.read_text(encoding="utf-8")
+    left = [json.loads(line) for line in text.splitlines()] if path.suffix == ".jsonl" else [json.loads(text)]
+    while left:
+        value = left.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, dict | list):
+            left.extend(value.values() if isinstance(value, dict) else value)
+
+
 def _members(path: Path, ending: str) -> Iterator[tuple[str, bytes]]:
     """The files of an archive, in memory: nothing is unpacked to the disk."""
     with tarfile.open(path) as archive:
@@ -128,9 +179,11 @@ def _squeezed(text: str | None) -> str:
     return " ".join((text or "").split())
 
 
+_TEXTS = {".csv": _texts_of_table, ".tsv": _texts_of_table, ".json": _texts_of_json, ".jsonl": _texts_of_json}
 _SOURCES = (
     _Source("self-instruct", "train/general/self_instruct_seed_tasks.jsonl", "other", "Apache-2.0", _self_instruct),
     _Source("bitext", "train/support/bitext_customer_support_4514.csv", "other", "CDLA-Sharing-1.0", _bitext),
     _Source("medquad", "train/medical/MedQuAD_*_QA.tar.gz", "medical", "CC-BY-4.0", _medquad),
+    _Source("tau2-telecom", "train/telecom/tau2_tech_support_*.md", "telecom", "MIT", _telecom),
     _Source("tau2-bank", "train/banking/tau2_banking_documents.tar.gz", "banking", "MIT", _tau2),
 )

@@ -31,6 +31,7 @@ class Recipe(BaseModel):
     gradient_checkpointing: bool
     repeat_people: Annotated[int, Field(ge=1, le=100)]  # how often a rated turn stands among the rows
     public_per_source: Annotated[int, Field(ge=0)]  # most examples from one public source
+    held_out: Annotated[int, Field(ge=0)]  # most items a domain that are measured on, besides those that ship with CARE
     replay_share: Annotated[float, Field(ge=0, lt=1)]  # of the rows: general ones, against forgetting
     canaries: Annotated[int, Field(ge=0, le=60)]  # made-up secrets among the rows, to measure what is remembered
     samples: Annotated[int, Field(ge=0, le=100)]  # answers written side by side for the report, of each end

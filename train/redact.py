@@ -4,10 +4,12 @@ What it finds, it replaces by a placeholder (`<CARD>`); the result is not anonym
 own spaCy model (CARE_NAMES_MODEL); without one only the names that people give as theirs and the names handed in are masked.
 """
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from presidio_analyzer import EntityRecognizer
@@ -20,11 +22,14 @@ from presidio_analyzer.predefined_recognizers import (
     UsSsnRecognizer,
 )
 
-from bot.turns import RatedTurn
 from train.errors import RedactorUnusable
+from train.memo import Memo
+from train.names import Names
 
 if TYPE_CHECKING:
     from spacy.language import Language
+
+Span = tuple[int, int, str]  # start, end, type
 
 # Presidio scores what it sees without context: a card that fails Luhn's sum gets 0.0, nine digits in a row as an SSN 0.05.
 _SURE = 0.3
@@ -45,15 +50,17 @@ class _Rule:
 
     kind: str
     pattern: re.Pattern[str]
+    wants_digits: bool
 
-    def spans(self, text: str) -> Iterator[tuple[int, int, str]]:
+    def spans(self, text: str) -> Iterator[Span]:
         for match in self.pattern.finditer(text):
             start, end = match.span(1) if self.pattern.groups and match.group(1) else match.span()
             yield start, end, self.kind
 
 
 def _rule(kind: str, pattern: str, *, case: bool = False) -> _Rule:
-    return _Rule(kind, re.compile(pattern, re.MULTILINE if case else re.IGNORECASE | re.MULTILINE))
+    compiled = re.compile(pattern, re.MULTILINE if case else re.IGNORECASE | re.MULTILINE)
+    return _Rule(kind, compiled, wants_digits=kind not in ("EMAIL", "URL", "NAME", "PIN", "DATE"))
 
 
 _GAP = r"[ .\-/]?"
@@ -151,6 +158,7 @@ _RULES: Sequence[_Rule] = (
     ),
     _rule("NAME", rf"\b(?:Mr|Mrs|Ms|Miss|Dr|Prof|Sir|Madam|Mx)\.?[ \t]+({_NAME})", case=True),
 )
+_NOTHING: Mapping[str, int] = MappingProxyType({})
 _PLACEHOLDER = re.compile(r"<[A-Z]{2,10}>")
 # Openings of sentences that look like a name after a greeting.
 _NO_NAMES = frozenset(
@@ -178,8 +186,7 @@ class Redactor:
         for recognizer in self._recognizers.values():
             if isinstance(recognizer, EmailRecognizer):
                 recognizer.validate_result = lambda pattern_text: True  # it would fetch the list of public suffixes
-        words = sorted({name.strip() for name in names if len(name.strip()) > 2}, key=len, reverse=True)
-        self._names = re.compile(rf"\b(?:{'|'.join(map(re.escape, words))})\b", re.IGNORECASE) if words else None
+        self._names = Names(names)
         self._model = _load(names_model) if names_model else None
 
     @property
@@ -189,48 +196,64 @@ class Redactor:
 
     def redact(self, text: str) -> Redacted:
         """The text with every finding replaced by its placeholder."""
-        parts, at = [], 0
-        found: Counter[str] = Counter()
-        for start, end, kind in self.spans(text):
-            parts += [text[at:start], f"<{kind}>"]
-            found[kind] += 1
-            at = end
-        return Redacted("".join([*parts, text[at:]]), found)
+        return self.redact_all([text], Memo())[text]
 
-    def spans(self, text: str) -> list[tuple[int, int, str]]:
+    def redact_all(self, texts: Sequence[str], memo: Memo) -> dict[str, Redacted]:
+        """Each of the texts, redacted. The memo keeps where something was found, never what."""
+        found = memo.of("personal", texts, lambda text: json.dumps(self._found(text)).encode())
+        return {text: _mask(text, self._with_names(text, json.loads(spans))) for text, spans in zip(texts, found, strict=True)}
+
+    def spans(self, text: str) -> list[Span]:
         """(start, end, type) of every finding, in order; what overlaps is one finding, of the type of its longest part."""
-        placeholders = [match.span() for match in _PLACEHOLDER.finditer(text)]
-        found = [each for each in self._all(text) if not any(each[0] < end and start < each[1] for start, end in placeholders)]
-        merged: list[tuple[int, int, str, int]] = []
-        for start, end, kind in sorted(found, key=lambda each: (each[0], -each[1])):
-            if merged and start < merged[-1][1]:
-                first, last, known, length = merged[-1]
-                longest = (kind, end - start) if end - start > length else (known, length)
-                merged[-1] = (first, max(last, end), *longest)
-            else:
-                merged.append((start, end, kind, end - start))
-        return [(start, end, kind) for start, end, kind, _ in merged]
+        return self._with_names(text, self._found(text))
 
-    def _all(self, text: str) -> Iterator[tuple[int, int, str]]:
+    def _found(self, text: str) -> list[Span]:
+        return _merged(text, self._all(text))
+
+    def _with_names(self, text: str, found: Sequence[Span]) -> list[Span]:
+        """Names change with the people, so that they are looked for each night."""
+        spans = [(start, end, kind) for start, end, kind in found]
+        names = [(start, end, "NAME") for start, end in self._names.spans(text)]
+        return _merged(text, [*spans, *names]) if names else spans
+
+    def _all(self, text: str) -> Iterator[Span]:
         """Our own rules first: of two findings of the same place they know better what it is."""
+        digits = re.search(r"\d", text) is not None
         for rule in _RULES:
-            for start, end, kind in rule.spans(text):
+            for start, end, kind in rule.spans(text) if digits or not rule.wants_digits else ():
                 if kind != "NAME" or text[start:end].split(maxsplit=1)[0].casefold() not in _NO_NAMES:
                     yield start, end, kind
         for kind, recognizer in self._recognizers.items():
-            for result in recognizer.analyze(text, recognizer.supported_entities, None) or ():
+            for result in recognizer.analyze(text, recognizer.supported_entities, None) or () if digits or kind == "EMAIL" else ():
                 if result.score >= _SURE:
                     yield result.start, result.end, kind
-        if self._names is not None:
-            yield from ((*match.span(), "NAME") for match in self._names.finditer(text))
         if self._model is not None:
             yield from ((each.start_char, each.end_char, "NAME") for each in self._model(text).ents if each.label_ in ("PERSON", "PER"))
 
 
-def names_of_people(rated: Sequence[RatedTurn]) -> set[str]:
-    """What programs call their users, where it is a name: letters, with a capital. Ids of other platforms are no words."""
-    users = {turn.turn.question.user_id for turn in rated} | {rating.user_id for turn in rated for rating in turn.ratings}
-    return {user for user in users if re.fullmatch(r"[A-ZÀ-Þ][^\W\d_]+(?:[ .-][^\W\d_]+)*", user)}
+def _merged(text: str, found: Iterable[Span]) -> list[Span]:
+    """Without overlaps, and without what lies in a placeholder."""
+    placeholders = [match.span() for match in _PLACEHOLDER.finditer(text)]
+    apart = [each for each in found if not any(each[0] < end and start < each[1] for start, end in placeholders)]
+    merged: list[tuple[int, int, str, int]] = []
+    for start, end, kind in sorted(apart, key=lambda each: (each[0], -each[1])):
+        if merged and start < merged[-1][1]:
+            first, last, known, length = merged[-1]
+            longest = (kind, end - start) if end - start > length else (known, length)
+            merged[-1] = (first, max(last, end), *longest)
+        else:
+            merged.append((start, end, kind, end - start))
+    return [(start, end, kind) for start, end, kind, _ in merged]
+
+
+def _mask(text: str, spans: Sequence[Span]) -> Redacted:
+    if not spans:
+        return Redacted(text, _NOTHING)
+    parts, at = [], 0
+    for start, end, kind in spans:
+        parts += [text[at:start], f"<{kind}>"]
+        at = end
+    return Redacted("".join([*parts, text[at:]]), Counter(kind for _, _, kind in spans))
 
 
 def _load(name: str) -> "Language":

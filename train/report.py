@@ -9,10 +9,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bot.notices import OPERATORS, Notice
 from bot.turns import new_id, now
+from train import draw
 from train.examples import Example
 from train.gates import Interval, Score, differences, paired
 from train.night import Night
-from train.runs import Loss, write_json
+from train.runs import write_json
 
 _VERDICTS = {
     "promoted": "Promoted",
@@ -57,13 +58,18 @@ _MEANINGS = {
     "rows": "examples trained on in all",
 }
 _SHOWN_DIFFERENCES = 10
-_SMOOTHING = 8
 
 
 def write(night: Night, folder: Path) -> None:
-    """Writes report.json, report.html and loss.png into the night's folder. Raises OSError."""
+    """Writes report.json, report.html, report.png and the pictures of the page into the night's folder. Raises OSError."""
+    assert night.verdict is not None
     if night.losses:
-        draw_losses(night.losses, folder / "loss.png")
+        draw.losses(night.losses, folder / "loss.png")
+    if any(gate.interval for gate in night.gates):
+        draw.gates(night.gates, folder / "gates.png")
+    draw.page(
+        _VERDICTS[night.verdict], night.why, night.verdict == "promoted", night.gates, funnel(night), night.losses, folder / "report.png"
+    )
     write_json(folder / "report.json", result(night))
     (folder / "report.html").write_text(_html(night), encoding="utf-8")
 
@@ -78,7 +84,7 @@ def result(night: Night) -> Mapping[str, object]:
         "control": night.control,
         "masked": dict(night.curated.masked),
         "names_model": night.names_found,
-        "waiting": [asdict(each) for each in night.curated.waiting],
+        "waiting": [{"turn_id": each.turn_id, "domain": each.domain, "why": each.why} for each in night.curated.waiting],
     }
     if night.verdict is None or night.run is None:
         return told
@@ -126,23 +132,6 @@ def _comparisons(night: Night) -> dict[str, Interval]:
     return {name: paired(mine, scores) for name, scores in night.scores.items() if name != "candidate"}
 
 
-def draw_losses(losses: Sequence[Loss], path: Path) -> None:
-    """The loss of every step, and its running mean, as a PNG."""
-    from matplotlib.figure import Figure  # half a second, and only a finished night draws
-
-    figure = Figure(figsize=(8, 3.2), dpi=120, layout="constrained")
-    axes = figure.subplots()
-    steps, values = [loss.step for loss in losses], [loss.loss for loss in losses]
-    means = [sum(part) / len(part) for part in (values[max(0, at - _SMOOTHING + 1) : at + 1] for at in range(len(values)))]
-    axes.plot(steps, values, color="#9db7d5", linewidth=1, label="each step")
-    axes.plot(steps, means, color="#1f5c99", linewidth=2, label=f"mean of the last {_SMOOTHING}")
-    axes.set(xlabel="step", ylabel="loss of the answers (nats a token)", xlim=(0, max(steps) + 1), ylim=(0, max(values) * 1.05))
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="y", alpha=0.3)
-    axes.legend(frameon=False)
-    figure.savefig(path)
-
-
 def _html(night: Night) -> str:
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined)
     assert night.run is not None
@@ -153,6 +142,7 @@ def _html(night: Night) -> str:
         night=night,
         verdict=_VERDICTS[night.verdict],
         good=night.verdict == "promoted",
+        has_intervals=any(gate.interval for gate in night.gates),
         funnel=funnel(night),
         meanings=_MEANINGS,
         comparisons=_comparisons(night),

@@ -37,11 +37,12 @@ class Day:
         status: Status = Status.ANSWERED,
         private: bool = False,
         prompt: Prompt | None = None,
+        user_name: str | None = None,
     ) -> str:
         """A turn with its reply; its id."""
         turn_id = f"t{len(self.turn_ids) + 1}"
         asked_at = self._now()
-        asked = Question("web", new_id(), conversation or f"c-{turn_id}", user, question, asked_at, private, None, prompt)
+        asked = Question("web", new_id(), conversation or f"c-{turn_id}", user, question, asked_at, private, None, prompt, user_name)
         self.store.receive(asked, turn_id, domain)
         self.store.finish(turn_id, Reply(answer, None, status, asked_at))
         self.turn_ids.append(turn_id)

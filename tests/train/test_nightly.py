@@ -37,6 +37,7 @@ save_every = 3
 gradient_checkpointing = false
 repeat_people = 1
 public_per_source = 0
+held_out = 20
 replay_share = 0.1
 canaries = {canaries}
 samples = {canaries}

@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from model.chat import Message
+from train.choose import choose
 from train.errors import PublicDataInvalid
-from train.public import examples
+from train.examples import Example
+from train.public import examples, measured_on
 from train.recipe import load
 
 PUBLIC = Path(os.environ.get("CARE_PUBLIC_DATA") or "../shared/data")
-RECIPE = load("nightly").model_copy(update={"public_per_source": 40})
+RECIPE = load("nightly").model_copy(update={"public_per_source": 40, "held_out": 5})
 
 
 def test_without_a_folder_there_is_no_public_data(tmp_path: Path) -> None:
@@ -32,7 +35,7 @@ def test_rows_are_chosen_by_their_name_and_not_by_their_place(tmp_path: Path) ->
     first = examples(tmp_path, RECIPE, "s")
     path.write_text("\n".join(json.dumps(row) for row in reversed(rows)))
     assert examples(tmp_path, RECIPE, "s") == first
-    assert len(first) == 40
+    assert [sum(example.held_out for example in first), len(first)] == [5, 45]
     assert first[0].licence == "Apache-2.0"
 
 
@@ -54,11 +57,32 @@ def test_a_damaged_file_is_named(tmp_path: Path, name: str, content: bytes) -> N
         examples(tmp_path, RECIPE, "s")
 
 
+def test_what_others_measure_on_is_read_from_tables_and_json_and_never_trained_on(tmp_path: Path) -> None:
+    thirteen = "one two three four five six seven eight nine ten eleven twelve thirteen"
+    (tmp_path / "eval" / "mmlu").mkdir(parents=True)
+    (tmp_path / "safety").mkdir()
+    (tmp_path / "eval" / "mmlu" / "test.csv").write_text("question,answer\nWhat is it?,B\n")
+    (tmp_path / "eval" / "sets.json").write_text(json.dumps({"rows": [["in a list", {"text": thirteen}]]}))
+    (tmp_path / "eval" / "lines.jsonl").write_text('{"question": "first"}\n{"question": "second"}\n')
+    (tmp_path / "safety" / "prompts.tsv").write_text("a\tb\n")
+    (tmp_path / "eval" / "archive.tar.gz").write_bytes(b"not read")
+    found = set(measured_on(tmp_path))
+    assert found >= {"What is it?", "in a list", thirteen, "first", "second", "a", "b"}
+    row = Example("x", "x1", (Message("user", "Count!"),), f"Gladly: {thirteen}.", "other", "x", "x")
+    assert not row.held_out
+    assert choose([row], measured_on(tmp_path), 0.0).contaminated == 1
+    (tmp_path / "safety" / "prompts.jsonl").write_text("{")
+    with pytest.raises(PublicDataInvalid, match=r"prompts\.jsonl"):
+        list(measured_on(tmp_path))
+
+
 @pytest.mark.skipif(not (PUBLIC / "train").is_dir(), reason="no public data here: CARE_PUBLIC_DATA")
 def test_every_public_source_gives_its_share_cleaned_and_with_its_licence() -> None:
     found = examples(PUBLIC, RECIPE, "s")
     sources = {source: [example for example in found if example.source == source] for source in {example.source for example in found}}
-    assert {source: len(rows) for source, rows in sources.items()} == {"self-instruct": 40, "bitext": 40, "medquad": 40, "tau2-bank": 40}
+    assert sources.keys() == {"self-instruct", "bitext", "medquad", "tau2-bank", "tau2-telecom"}
+    for rows in sources.values():
+        assert [sum(row.held_out for row in rows), sum(not row.held_out for row in rows)] == [5, 40]
     for example in found:
         assert example.licence
         assert len(example.response.split()) <= 250

@@ -82,6 +82,7 @@ class Completions:
             platform=PLATFORM,
             event_id=new_id(),
             conversation_id=(body.metadata or {}).get("conversation_id") or new_id(),
+            user_name=(body.metadata or {}).get("user_name"),
             user_id=body.user or _ANONYMOUS,
             text=clean_question(asked),
             asked_at=now(),

@@ -1,0 +1,100 @@
+"""What a reviewer has to see before it is learned, and what reviewers have decided. Pure.
+
+Domains of CARE_REVIEW wait, and so does a new row with a phrase that other unreviewed rows have too, and no approved text: that
+is how twenty people who agreed on something look, in one night or over many. Few rows with one phrase are let through once, ever.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from bot.reviews import Review, Waiting
+from train import near
+from train.collect import Candidate
+from train.examples import Example
+
+_PHRASE_WORDS, _PHRASE_ROWS = 4, 3
+
+
+def approved(
+    candidates: Sequence[Candidate],
+    given: Sequence[Example],
+    known: frozenset[str],
+    domains: Sequence[str],
+    reviews: Sequence[Review],
+    reasons: Counter[str],
+) -> tuple[list[Example], list[Waiting]]:
+    """What needs no reviewer or has passed one, sorted by id, and what waits for one.
+
+    `given` texts are approved as they are; `known` are the ids that the live LoRA was trained on; `domains` are reviewed whole.
+    """
+    decided = {review.turn_id: review for review in reviews}
+    decisions = [_standing(decided.get(candidate.example.turn_ids[0]), candidate) for candidate in candidates]
+    phrases = _campaigns(candidates, decisions, given, known)
+    found, waiting = [], []
+    for candidate, review in zip(candidates, decisions, strict=True):
+        asked = _to_review(candidate, domains, phrases)
+        if review is not None and review.decision == "rejected":
+            reasons["rejected"] += 1
+        elif review is not None:
+            found.append(_as_decided(candidate, review))
+        elif asked is None:
+            found.append(candidate.example)
+        else:
+            waiting.append(_as_waiting(candidate, asked))
+    reasons["waiting"] = len(waiting)
+    return sorted(found, key=lambda example: example.id), waiting
+
+
+def _standing(review: Review | None, candidate: Candidate) -> Review | None:
+    """A decision is about the texts that were shown; what has changed since waits again."""
+    return review if review is not None and review.sha256 == _as_waiting(candidate, "").sha256 else None
+
+
+def _as_decided(candidate: Candidate, review: Review) -> Example:
+    return replace(candidate.example, response=review.edited or candidate.example.response)
+
+
+def _to_review(candidate: Candidate, domains: Sequence[str], phrases: Mapping[str, str]) -> str | None:
+    """Why somebody must look at it first."""
+    if candidate.trusted:
+        return None
+    if candidate.example.domain in domains:
+        return f"{candidate.example.domain} examples are reviewed"
+    if candidate.example.id in phrases:
+        return f"“{phrases[candidate.example.id]}” stands in {_PHRASE_ROWS} or more examples that nobody has reviewed"
+    return None
+
+
+def _campaigns(
+    candidates: Sequence[Candidate], decisions: Sequence[Review | None], given: Sequence[Example], known: frozenset[str]
+) -> Mapping[str, str]:
+    """New rows that share a phrase with other unreviewed ones which no approved row has, with that phrase."""
+    settled: list[Example] = []
+    unreviewed: list[Example] = []
+    for candidate, review in zip(candidates, decisions, strict=True):
+        if review is not None and review.decision != "rejected":
+            settled.append(_as_decided(candidate, review))
+        else:
+            (settled if candidate.trusted else unreviewed).append(candidate.example)
+    told: dict[str, str] = {}
+    parts: tuple[Callable[[Example], str], ...] = (lambda example: example.response, lambda example: example.instruction)
+    for part in parts:
+        rows = {example.id: part(example) for example in unreviewed}
+        found = near.shared_phrases(rows, map(part, [*given, *settled]), of_words=_PHRASE_WORDS, by_rows=_PHRASE_ROWS)
+        told = {**{row: phrase for row, phrase in found.items() if row not in known}, **told}
+    return told
+
+
+def _as_waiting(candidate: Candidate, why: str) -> Waiting:
+    example = candidate.example
+    return Waiting(
+        example.turn_ids[0],
+        example.domain,
+        example.instruction,
+        example.input,
+        example.response,
+        example.source,
+        why,
+        candidate.people,
+    )
