@@ -51,32 +51,32 @@ def groups(texts: Sequence[str], signatures: Sequence[bytes], threshold: float) 
     nobody into a group.
     """
     group = list(range(len(texts)))
-    for first, others in _same(signatures):
+    same = _same(signatures)
+    for first, *others in same:
         for number in others:
             _join(group, first, number)
-    for crowd in _crowds(signatures, threshold):
+    for crowd in _crowds([found[0] for found in same], signatures, threshold):
         _join_alike(group, crowd, texts, threshold)
     return [_root(group, number) for number in range(len(texts))]
 
 
-def _same(signatures: Sequence[bytes]) -> Iterator[tuple[int, Sequence[int]]]:
-    """Texts with one and the same signature: the first, and the others. Chance makes two texts that are alike by 0.85 so once in 10⁹."""
+def _same(signatures: Sequence[bytes]) -> list[list[int]]:
+    """Texts with one and the same signature. Chance makes two texts that are alike by 0.85 so once in 10⁹."""
     seen: defaultdict[bytes, list[int]] = defaultdict(list)
     for number, each in enumerate(signatures):
         seen[each].append(number)
-    for found in seen.values():
-        yield found[0], found[1:]
+    return list(seen.values())
 
 
-def _crowds(signatures: Sequence[bytes], threshold: float) -> Iterator[list[int]]:
-    """Texts that may be alike: a whole band of their signatures is equal. Of those with one signature only the first is named."""
-    firsts = np.fromiter((first for first, _ in _same(signatures)), dtype=np.int64)
-    if len(firsts) < 2:
+def _crowds(firsts: Sequence[int], signatures: Sequence[bytes], threshold: float) -> Iterator[list[int]]:
+    """Texts that may be alike, since a whole band of their signatures is equal; `firsts` are those to look at."""
+    if not firsts:
         return
+    names = np.array(firsts)
     table = np.frombuffer(b"".join(signatures[first] for first in firsts), dtype=np.uint32).reshape(len(firsts), _PERMUTATIONS)
     index = MinHashLSH(threshold=threshold, num_perm=_PERMUTATIONS)  # knows how many bands of how many numbers find what is alike
     for band in range(index.b):
-        yield from _equal_rows(table[:, band * index.r : (band + 1) * index.r], firsts)
+        yield from _equal_rows(table[:, band * index.r : (band + 1) * index.r], names)
 
 
 def _equal_rows(part: NDArray[np.uint32], names: NDArray[np.int64]) -> Iterator[list[int]]:
@@ -86,10 +86,10 @@ def _equal_rows(part: NDArray[np.uint32], names: NDArray[np.int64]) -> Iterator[
         mixed = (mixed ^ part[:, column]) * np.uint64(0x9E3779B97F4A7C15)
         mixed ^= mixed >> np.uint64(29)
     order = np.argsort(mixed, kind="stable")
-    ends = np.flatnonzero(np.diff(mixed[order])) + 1
-    for crowd in np.split(order, ends) if len(ends) < len(part) - 1 else ():
-        if len(crowd) > 1:
-            yield names[crowd].tolist()
+    starts = np.flatnonzero(np.append(True, np.diff(mixed[order]) != 0))
+    ends = np.append(starts[1:], len(order))
+    for start, end in zip(starts[ends - starts > 1], ends[ends - starts > 1], strict=True):
+        yield names[order[start:end]].tolist()
 
 
 def _join_alike(group: list[int], crowd: Sequence[int], texts: Sequence[str], threshold: float) -> None:

@@ -46,11 +46,12 @@ _LAST = ("Marsh", "Okafor", "Lindqvist", "Petrov", "Silva", "Tanaka", "Novak", "
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One dry run: rated turns, seconds, the largest memory in MB, and what was left after each stage."""
+    """One dry run: rated turns, seconds on the clock and of one processor, the largest memory in MB, what was left after each stage."""
 
     turns: int
     cache: str
     seconds: float
+    processor: float
     memory_mb: float
     funnel: dict[str, int]
 
@@ -151,11 +152,14 @@ def dry_run(home: Path, turns: int, cache: str) -> Measured:
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     assert process.returncode == 0, f"care nightly --dry-run ended with {process.returncode}"
-    measured = Measured(turns, cache, round(time.monotonic() - began, 1), round(usage.ru_maxrss / 1024), json.loads(output)["funnel"])
+    seconds, processor = time.monotonic() - began, usage.ru_utime + usage.ru_stime
+    funnel = json.loads(output)["funnel"]
     click.echo(
-        f"{turns:>9} turns, {cache:<7} {measured.seconds:8.1f} s {measured.memory_mb:7.0f} MB   {_stages(measured.funnel)}", err=True
+        f"{turns:>9} turns, {cache:<7} {seconds:8.1f} s ({processor:.1f} s of a processor) {usage.ru_maxrss / 1024:7.0f} MB   "
+        f"{_stages(funnel)}",
+        err=True,
     )
-    return measured
+    return Measured(turns, cache, round(seconds, 1), round(processor, 1), round(usage.ru_maxrss / 1024), funnel)
 
 
 def _stages(funnel: dict[str, int]) -> str:
