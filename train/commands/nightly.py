@@ -17,6 +17,7 @@ from bot.turns import now
 from model.shelf import Shelf
 from train import recipe as recipes
 from train.commands.beside import step_back
+from train.errors import TooLittleData
 from train.night import Night
 from train.nightly import PLAN, run
 from train.progress import Progress
@@ -40,8 +41,12 @@ def nightly(recipe_name: str | None, dry_run: bool, control: bool, as_json: bool
     else:
         step_back(serving=running(settings.home) is not None)
         logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it names optional kernels that are not installed
-        with only_night(settings.home):
-            run(night)
+        try:
+            with only_night(settings.home):
+                run(night)
+        except TooLittleData:
+            click.echo(json.dumps(result(night), ensure_ascii=False) if as_json else _said(night))
+            raise
     click.echo(json.dumps(result(night), ensure_ascii=False) if as_json else _said(night))
     return _EXITS[night.verdict] if night.verdict is not None else Exit.DONE
 
