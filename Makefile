@@ -19,7 +19,7 @@ demo: install
 	$(BIN)/python deploy/demo/demo.py
 
 # What docs/results.md says, measured again; CARE_PUBLIC_DATA names the public data. A quiet machine, please: each takes minutes to an hour.
-measure: measure-curation measure-poison measure-night measure-rollback
+measure: measure-redaction measure-curation measure-poison measure-night measure-rollback
 
 measure-%: install
 	$(BIN)/python -m deploy.measure.$*
