@@ -145,14 +145,14 @@ def writes_it(network: torch.nn.Module, tokens: Tokens, messages: Sequence[Messa
     return bool(likeliest.tolist() == phrase)
 
 
-def measure(base: Base, device: Device, recipe: Recipe, folder: Path) -> list[Won]:
-    """Both campaigns, each without and with the defences."""
+def measure(base: Base, device: Device, recipe: Recipe, campaigns: Sequence[str], folder: Path) -> list[Won]:
+    """Each campaign without and with the defences."""
     known = domains.load()
     given = shipped(known.system_prompt)
     starter = [example for example in given if not example.held_out]
     asked = [(Message("system", known.system_prompt), Message("user", question)) for question in questions(known.system_prompt)]
     found = []
-    for campaign in CAMPAIGNS:
+    for campaign in campaigns:
         path = folder / f"{campaign.replace(' ', '-')}.db"
         with closing(Store(path)) as store:
             say(store, campaign, given)
@@ -167,14 +167,14 @@ def measure(base: Base, device: Device, recipe: Recipe, folder: Path) -> list[Wo
 
 
 @click.command()
-@click.option("--steps", default=24, help="Training steps of each of the four LoRAs.")
+@click.option("--campaign", "campaigns", multiple=True, type=click.Choice(CAMPAIGNS), default=CAMPAIGNS, help="Which; by default both.")
 @click.option("--models", type=click.Path(path_type=Path), default=Path("var/models"), help="Where the embedded model lies.")
-def main(steps: int, models: Path) -> None:
+def main(campaigns: Sequence[str], models: Path) -> None:
     """Prints JSON, one object a campaign and defence, on the embedded model."""
     base, device = weights.find("embedded", models), find_device("auto")
-    recipe = recipes.load("embedded").model_copy(update={"steps": steps, "save_every": steps})
+    recipe = recipes.load("embedded")
     with tempfile.TemporaryDirectory(prefix="care-poison-") as folder:
-        for each in measure(base, device, recipe, Path(folder)):
+        for each in measure(base, device, recipe, campaigns, Path(folder)):
             click.echo(json.dumps({name: getattr(each, name) for name in Won.__slots__}))
 
 
