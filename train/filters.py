@@ -67,9 +67,10 @@ class Filter:
 
     def _parts(self, example: Example) -> list[tuple[Part, str]]:
         """What has to be looked at; nothing of an example that is too long anyway."""
-        before = [text for text in example.said(self._system) if text is not example.instruction]
-        fits = _fits(example, [*before, example.instruction])
-        return [*(("context", text) for text in before), ("question", example.instruction), ("answer", example.response)] if fits else []
+        *before, question = example.said(self._system)
+        if not _fits(example, [*before, question]):
+            return []
+        return [*(("context", text) for text in before), ("question", question), ("answer", example.response)]
 
     def _look(self, part: Part, text: str) -> bytes:
         """Everything that speaks against a text that is the question, the answer, or was said before: words, as the memo keeps them."""

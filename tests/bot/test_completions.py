@@ -59,9 +59,10 @@ async def test_the_messages_are_the_whole_context(care: Care) -> None:
 
 
 async def test_the_conversation_and_the_user_are_kept_with_the_turn(care: Care) -> None:
-    answer = await care.ask(user="grace", metadata={"conversation_id": "c9"})
+    answer = await care.ask(user="grace", metadata={"conversation_id": "c9", "user_name": "Grace Hopper"})
     turn = await care.service.turn(answer["id"])
     assert (turn.question.user_id, turn.question.conversation_id, turn.question.private) == ("grace", "c9", True)
+    assert turn.question.user_name == "Grace Hopper"
 
 
 async def test_identical_requests_are_separate_turns(care: Care) -> None:
