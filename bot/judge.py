@@ -15,6 +15,7 @@ from pathlib import Path
 from bot.archive import Archive
 from bot.domains import Domains
 from bot.judgement import smoke_fault, worse
+from bot.learning import SmokeTest
 from bot.notices import OPERATORS, Notice
 from bot.settings import Settings
 from bot.store import Store, StoreError
@@ -63,45 +64,46 @@ class Judge:
 
     async def look(self) -> None:
         """Judges the canary and what is live, in this order. Raises NotReady, StoreError."""
-        canary, live = self._watch.canary, self._engine.status().live
-        if canary is not None and await self._stands(canary, live):
+        canary = self._watch.canary
+        if canary is not None and await self._stands(canary, self._engine.status().live):
             await self._end_trial(canary)
-        elif live is not None:
+        live = self._engine.status().live
+        if live is not None:
             older = await asyncio.to_thread(self._shelf.chain, live)
             await self._stands(live, older[0] if older else None)
 
     async def _stands(self, lora_id: str, before: str | None) -> bool:
         """Whether nothing speaks against a LoRA; takes it back otherwise."""
-        if not await self._smoke_passed(lora_id):
+        smoke = await self._smoke_test(lora_id)
+        if smoke is None:
             return False
-        mine = await self._archive.run(Store.thumbs, lora_id)
-        fault = worse(mine, await self._archive.run(Store.thumbs, before))
+        fault = None if smoke.passed else smoke.said
+        if fault is None:
+            fault = worse(await self._archive.run(Store.thumbs, lora_id), await self._archive.run(Store.thumbs, before))
         if fault is not None:
             await self._take_back(lora_id, fault)
         return fault is None
 
-    async def _smoke_passed(self, lora_id: str) -> bool:
-        if lora_id not in self.passed:
-            known = await self._archive.run(Store.smoke_test, lora_id)
-            if known is not None:
-                self.passed[lora_id] = known
-            else:
-                await self._smoke(lora_id)
-        return self.passed.get(lora_id, False)
+    async def _smoke_test(self, lora_id: str) -> SmokeTest | None:
+        """How it ended, now or earlier; None: not yet. One that failed speaks against the LoRA as long as that answers anybody."""
+        known: SmokeTest | None = await self._archive.run(Store.smoke_test, lora_id)
+        if known is None:
+            known = await self._smoke(lora_id)
+        if known is not None:
+            self.passed[lora_id] = known.passed
+        return known
 
-    async def _smoke(self, lora_id: str) -> None:
+    async def _smoke(self, lora_id: str) -> SmokeTest | None:
         """Thirty everyday questions; within a minute it is known whether the replies make any sense."""
         replies = await self._replies(lora_id)
         if len(replies) < _ENOUGH * len(_questions()):
-            return log.warning("too busy for the smoke test, trying again", extra={"lora": lora_id, "replies": len(replies)})
+            log.warning("too busy for the smoke test, trying again", extra={"lora": lora_id, "replies": len(replies)})
+            return None
         fault = smoke_fault(replies)
-        said = fault or f"{len(replies)} replies"
-        await self._archive.run(Store.keep_smoke_test, lora_id, passed=fault is None, said=said, now=now())
-        self.passed[lora_id] = fault is None
-        log.info("smoke test", extra={"lora": lora_id, "passed": fault is None, "said": said})
-        if fault is not None:
-            await self._take_back(lora_id, fault)
-        return None
+        found = SmokeTest(fault is None, fault or f"{len(replies)} replies")
+        await self._archive.run(Store.keep_smoke_test, lora_id, passed=found.passed, said=found.said, now=now())
+        log.info("smoke test", extra={"lora": lora_id, "passed": found.passed, "said": found.said})
+        return found
 
     async def _replies(self, lora_id: str) -> Mapping[str, str | None]:
         places = asyncio.Semaphore(_SMOKE_TOGETHER)
@@ -149,6 +151,7 @@ class Judge:
                 after = change.lora_id
         except NothingToRollBack:
             return  # somebody else was faster
+        await self._archive.run(Store.withdraw_notices, lora_id)
         await self._watch.look()
         log.error("a LoRA was taken back", extra={"lora": lora_id, "reason": reason, "live": after or "base"})
         text = f"LoRA {lora_id} was taken back: {reason}. {after or 'The base'} answers."

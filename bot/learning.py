@@ -14,6 +14,8 @@ from bot.reviews import NotReviewable, Review, Waiting, require_allowed
 from bot.rows import HISTORY_TURNS, REPLACED, TURN_COLUMNS, time_to_text, to_turn
 from bot.turns import RatedTurn, Rating, Turn
 
+_THUMBS_A_PERSON = 3  # on one LoRA: fifty ratings are then seventeen people at least
+
 
 @dataclass(frozen=True, slots=True)
 class Thumbs:
@@ -25,6 +27,14 @@ class Thumbs:
     @property
     def n(self) -> int:
         return self.up + self.down
+
+
+@dataclass(frozen=True, slots=True)
+class SmokeTest:
+    """Whether the replies made sense, and what was said of them."""
+
+    passed: bool
+    said: str
 
 
 class Learning(ABC):
@@ -85,6 +95,7 @@ class Learning(ABC):
         with self._write() as db:
             kept = json.dumps([each.turn_id for each in waiting])
             db.execute("DELETE FROM reviews WHERE decision IS NULL AND turn_id NOT IN (SELECT value FROM json_each(?))", (kept,))
+            db.executemany("UPDATE reviews SET people = ? WHERE turn_id = ?", [(json.dumps(each.people), each.turn_id) for each in waiting])
             db.executemany(
                 """
                 INSERT INTO reviews (turn_id, sha256, domain, instruction, input, response, source, why, people, queued_at)
@@ -205,10 +216,10 @@ class Learning(ABC):
         with self._write() as db:
             db.executemany("UPDATE notices SET sent_at = coalesce(sent_at, ?) WHERE id = ?", [(time_to_text(now), each) for each in ids])
 
-    def smoke_test(self, lora_id: str) -> bool | None:
-        """Whether a LoRA passed its smoke test; None: it has had none."""
-        rows = self._rows("SELECT passed FROM smoke_tests WHERE lora_id = ?", (lora_id,))
-        return bool(rows[0]["passed"]) if rows else None
+    def smoke_test(self, lora_id: str) -> SmokeTest | None:
+        """How a LoRA's smoke test ended; None: it has had none."""
+        rows = self._rows("SELECT passed, said FROM smoke_tests WHERE lora_id = ?", (lora_id,))
+        return SmokeTest(bool(rows[0]["passed"]), rows[0]["said"]) if rows else None
 
     def keep_smoke_test(self, lora_id: str, *, passed: bool, said: str, now: datetime) -> None:
         with self._write() as db:
@@ -221,15 +232,33 @@ class Learning(ABC):
             )
 
     def thumbs(self, lora_id: str | None) -> Thumbs:
-        """The standing thumbs on answers of a LoRA (None: the base)."""
+        """The standing thumbs on answers of a LoRA (None: the base), of each person the last few.
+
+        Without those of people who have opted out, and without answers for which a caller of the API chose the model.
+        """
         [row] = self._rows(
             """
-            SELECT count(*) FILTER (WHERE r.verdict = 1) AS up, count(*) FILTER (WHERE r.verdict = -1) AS down
-            FROM turns t JOIN ratings r ON r.turn_id = t.id WHERE t.lora_id IS ?
+            SELECT count(*) FILTER (WHERE verdict = 1) AS up, count(*) FILTER (WHERE verdict = -1) AS down
+            FROM (
+                SELECT r.verdict, row_number() OVER (PARTITION BY t.platform, r.user_id ORDER BY r.rated_at DESC, t.id) AS place
+                FROM turns t JOIN ratings r ON r.turn_id = t.id
+                WHERE t.lora_id IS ? AND r.verdict <> 0 AND coalesce(json_extract(t.prompt, '$.model'), '') = ''
+                    AND NOT EXISTS (SELECT 1 FROM opt_outs o WHERE o.platform = t.platform AND o.user_id = r.user_id)
+            )
+            WHERE place <= ?
             """,
-            (lora_id,),
+            (lora_id, _THUMBS_A_PERSON),
         )
         return Thumbs(row["up"], row["down"])
+
+    def withdraw_notices(self, lora_id: str) -> None:
+        """Nobody is told any more that they taught a LoRA that was taken back; who was told already stays told."""
+        with self._write() as db:
+            db.execute("DELETE FROM notices WHERE kind = 'taught' AND report = ? AND sent_at IS NULL", (lora_id,))
+
+    def user_names(self) -> frozenset[str]:
+        """How the platforms show the people who asked anything."""
+        return frozenset(row["user_name"] for row in self._rows("SELECT DISTINCT user_name FROM turns WHERE user_name IS NOT NULL"))
 
 
 def _readable(row: sqlite3.Row) -> Turn | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+MOST_EDITED = 4_000  # characters: no longer answer is learned
 Decision = Literal["approved", "edited", "rejected"]
 
 
@@ -54,3 +55,5 @@ def require_allowed(waiting: Waiting, review: Review) -> None:
         raise NotReviewable(f"turn {waiting.turn_id!r} has changed since it was shown; look at it again")
     if (review.decision == "edited") != bool(review.edited and review.edited.strip()):
         raise NotReviewable(f"turn {waiting.turn_id!r}: an edit needs its new text, and only an edit has one")
+    if review.edited is not None and len(review.edited) > MOST_EDITED:
+        raise NotReviewable(f"turn {waiting.turn_id!r}: an edit of {len(review.edited)} characters is too long; {MOST_EDITED} at most")

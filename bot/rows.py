@@ -3,7 +3,7 @@
 import json
 import sqlite3
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
 
 from bot.turns import ConversationHead, Prompt, Question, Rating, Reply, Status, Turn
 from model.chat import Message
@@ -38,7 +38,13 @@ def to_turn(row: sqlite3.Row) -> Turn:
 def to_head(row: sqlite3.Row) -> ConversationHead:
     title = " ".join(row["title"].split())
     shortened = title if len(title) <= _TITLE_LENGTH else f"{title[:_TITLE_LENGTH]}…"
-    return ConversationHead(row["conversation_id"], shortened, datetime.fromisoformat(row["updated_at"]))
+    return ConversationHead(row["conversation_id"], shortened, _time(row["updated_at"]))
+
+
+def _time(text: str) -> datetime:
+    """Always UTC; so is a time without a zone, as SQLite's own functions write it. Raises ValueError."""
+    time = datetime.fromisoformat(text)
+    return time.astimezone(UTC) if time.tzinfo is not None else time.replace(tzinfo=UTC)
 
 
 def time_to_text(time: datetime) -> str:
@@ -55,6 +61,8 @@ def _prompt(text: str | None) -> Prompt | None:
         return None
     raw = json.loads(text)
     messages = tuple(Message(**message) for message in raw["messages"])
+    if not messages or not all(isinstance(message.content, str) for message in messages):
+        raise ValueError("a prompt needs messages of text")
     stop = tuple(raw["sampling"].pop("stop"))
     return Prompt(messages, Sampling(**raw["sampling"], stop=stop), raw["model"])
 
@@ -66,7 +74,7 @@ def _question(row: sqlite3.Row) -> Question:
         conversation_id=row["conversation_id"],
         user_id=row["user_id"],
         text=row["question"],
-        asked_at=datetime.fromisoformat(row["asked_at"]),
+        asked_at=_time(row["asked_at"]),
         private=bool(row["private"]),
         replaces=row["replaces"],
         prompt=_prompt(row["prompt"]),
@@ -78,10 +86,10 @@ def _reply(row: sqlite3.Row) -> Reply | None:
     if row["answered_at"] is None:
         return None
     return Reply(
-        text=row["answer"],
+        text=row["answer"] or "",
         lora_id=row["lora_id"],
         status=_STATUS[row["status"]],
-        answered_at=datetime.fromisoformat(row["answered_at"]),
+        answered_at=_time(row["answered_at"]),
         error=row["error"],
         finish_reason=row["finish_reason"],
         prompt_tokens=row["prompt_tokens"],
@@ -92,4 +100,4 @@ def _reply(row: sqlite3.Row) -> Reply | None:
 def _rating(row: sqlite3.Row) -> Rating | None:
     if row["rater"] is None:
         return None
-    return Rating(row["id"], row["rater"], row["verdict"], datetime.fromisoformat(row["rated_at"]), row["reason"], row["correction"])
+    return Rating(row["id"], row["rater"], row["verdict"], _time(row["rated_at"]), row["reason"], row["correction"])

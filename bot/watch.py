@@ -75,10 +75,10 @@ class Watch:
         except _UNUSABLE as error:
             return self._report(Fault("live", str(error) or type(error).__name__))
         if wanted == self._engine.status().live:
-            self.fault = None
+            self.fault = self.fault if self.fault is not None and self.fault.lora == canary != self.canary else None
         elif self._due(wanted):
             await self._serve(wanted)
-        if seen != self._seen:
+        if seen != self._seen or self._canary_is_due(canary, wanted):
             await self._follow_canary(canary, wanted)
             await self._tidy(wanted)
         self._first, self._seen = False, seen
@@ -102,6 +102,11 @@ class Watch:
             self.canary = canary
         else:
             self.canary = None
+
+    def _canary_is_due(self, canary: str | None, live: str | None) -> bool:
+        """Whether a canary that could not be loaded gets another try."""
+        missing = canary is not None and canary not in (live, self.canary)
+        return missing and time.monotonic() - self._failed_at > _RETRY_SECONDS
 
     def _due(self, wanted: str | None) -> bool:
         """Whether to try, or to try again."""

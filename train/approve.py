@@ -1,9 +1,10 @@
 """What a reviewer has to see before it is learned, and what reviewers have decided. Pure.
 
 Domains of CARE_REVIEW wait, and so does a new row with a phrase that other unreviewed rows have too, and no approved text: that
-is how twenty people who agreed on something look, in one night or over many. Few rows with one phrase are let through once, ever.
+is how twenty people who agreed on something look, in one night or over many. A few rows with one phrase are let through once, ever.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -14,19 +15,23 @@ from train.collect import Candidate
 from train.examples import Example
 
 _PHRASE_WORDS, _PHRASE_ROWS = 4, 3
+# A shorter one needs more rows and a word that no approved text has: the name of a new product, or of an invented bank.
+_SHORT_WORDS, _SHORT_ROWS = 3, 5
+_WORDS_OF_A_DOMAIN = 2  # in an answer, whatever the question was about
 
 
 def approved(
     candidates: Sequence[Candidate],
     given: Sequence[Example],
     known: frozenset[str],
-    domains: Sequence[str],
+    domains: Mapping[str, re.Pattern[str] | None],
     reviews: Sequence[Review],
     reasons: Counter[str],
 ) -> tuple[list[Example], list[Waiting]]:
     """What needs no reviewer or has passed one, sorted by id, and what waits for one.
 
-    `given` texts are approved as they are; `known` are the ids that the live LoRA was trained on; `domains` are reviewed whole.
+    `given` texts are approved as they are; `known` are the ids that the live LoRA was trained on; `domains` are reviewed whole, and so are
+    answers that use their words.
     """
     decided = {review.turn_id: review for review in reviews}
     decisions = [_standing(decided.get(candidate.example.turn_ids[0]), candidate) for candidate in candidates]
@@ -46,23 +51,40 @@ def approved(
     return sorted(found, key=lambda example: example.id), waiting
 
 
+def rejected(candidates: Sequence[Candidate], reviews: Sequence[Review]) -> frozenset[str]:
+    """The ids of the examples that a reviewer said no to."""
+    decided = {review.turn_id: review for review in reviews}
+    standing = ((candidate.example.id, _standing(decided.get(candidate.example.turn_ids[0]), candidate)) for candidate in candidates)
+    return frozenset(name for name, review in standing if review is not None and review.decision == "rejected")
+
+
 def _standing(review: Review | None, candidate: Candidate) -> Review | None:
-    """A decision is about the texts that were shown; what has changed since waits again."""
-    return review if review is not None and review.sha256 == _as_waiting(candidate, "").sha256 else None
+    """A decision is about the texts that were shown, by somebody who had and has no part in them; what has changed since waits again.
+
+    A rejection stands as long as nobody has said anything new: a name that is masked from now on makes no other answer of it.
+    """
+    if review is None or review.reviewer in candidate.people:
+        return None
+    if review.sha256 == _as_waiting(candidate, "").sha256:
+        return review
+    return review if review.decision == "rejected" and candidate.said_at <= review.reviewed_at else None
 
 
 def _as_decided(candidate: Candidate, review: Review) -> Example:
     return replace(candidate.example, response=review.edited or candidate.example.response)
 
 
-def _to_review(candidate: Candidate, domains: Sequence[str], phrases: Mapping[str, str]) -> str | None:
+def _to_review(candidate: Candidate, domains: Mapping[str, re.Pattern[str] | None], phrases: Mapping[str, str]) -> str | None:
     """Why somebody must look at it first."""
     if candidate.trusted:
         return None
     if candidate.example.domain in domains:
         return f"{candidate.example.domain} examples are reviewed"
+    for name, words in domains.items():
+        if words is not None and len({word.casefold() for word in words.findall(candidate.example.response)}) >= _WORDS_OF_A_DOMAIN:
+            return f"the answer speaks of {name}, and {name} examples are reviewed"
     if candidate.example.id in phrases:
-        return f"“{phrases[candidate.example.id]}” stands in {_PHRASE_ROWS} or more examples that nobody has reviewed"
+        return f"“{phrases[candidate.example.id]}” stands in several examples that nobody has reviewed"
     return None
 
 
@@ -78,11 +100,13 @@ def _campaigns(
         else:
             (settled if candidate.trusted else unreviewed).append(candidate.example)
     told: dict[str, str] = {}
-    parts: tuple[Callable[[Example], str], ...] = (lambda example: example.response, lambda example: example.instruction)
+    parts: tuple[Callable[[Example], str], ...] = (lambda each: each.response, lambda each: each.instruction, lambda each: each.input)
     for part in parts:
-        rows = {example.id: part(example) for example in unreviewed}
-        found = near.shared_phrases(rows, map(part, [*given, *settled]), of_words=_PHRASE_WORDS, by_rows=_PHRASE_ROWS)
-        told = {**{row: phrase for row, phrase in found.items() if row not in known}, **told}
+        rows = {example.id: part(example) for example in unreviewed if part(example)}
+        approved_texts = [text for text in map(part, [*given, *settled]) if text]
+        short = near.shared_phrases(rows, approved_texts, of_words=_SHORT_WORDS, by_rows=_SHORT_ROWS, with_new_word=True)
+        long = near.shared_phrases(rows, approved_texts, of_words=_PHRASE_WORDS, by_rows=_PHRASE_ROWS)
+        told = {**{row: phrase for row, phrase in {**short, **long}.items() if row not in known}, **told}
     return told
 
 

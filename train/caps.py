@@ -53,15 +53,21 @@ def without_duplicates(candidates: Sequence[Candidate], alike: Likeness, reasons
     return found
 
 
-def capped(candidates: Sequence[Candidate], alike: Likeness, reasons: Counter[str]) -> list[Candidate]:
-    """At most so many a person, a thread and a cluster. An operator is not capped, the other two are, theirs too."""
+def capped(candidates: Sequence[Candidate], alike: Likeness, rejected: frozenset[str], reasons: Counter[str]) -> list[Candidate]:
+    """At most so many a person, a thread and a cluster. An operator is not capped, the other two are, theirs too.
+
+    What a reviewer has `rejected` (by example id) takes nobody's place.
+    """
     taken: Counter[object] = Counter()
     found = []
     for candidate in sorted(candidates, key=_order):
+        if candidate.example.id in rejected:
+            found.append(candidate)
+            continue
         night = candidate.said_at.date()
         thread = ("thread", night, candidate.example.group)
         cluster = ("cluster", night, alike.clusters[candidate.example.id])
-        vouching = [] if candidate.trusted else [person for person in candidate.example.raters if _has_room(person, night, taken)]
+        vouching = [] if candidate.trusted else [person for person in candidate.authors if _has_room(person, night, taken)]
         reason = None
         if not candidate.trusted and not vouching:
             reason = "over_person"

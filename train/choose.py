@@ -42,10 +42,12 @@ def choose(examples: Sequence[Example], held_out: Iterable[str], replay_share: f
         by_domain[example.domain].append(example)
     general = by_domain.pop(OTHER, [])
     said, replay = [each for each in general if each.turn_ids], [each for each in general if not each.turn_ids]
-    size = min([len(found) for found in by_domain.values()], default=0)
-    size = min(size, most // max(1, len(by_domain)))
+    groups = len(by_domain) + bool(said)
+    most_rows = round(most * (1 - replay_share)) if replay else most
+    size = min([len(found) for found in by_domain.values()], default=len(said))
+    size = min(size, most_rows // max(1, groups))
     kept = {domain: _sample(found, size, 0.0 if replay else replay_share) for domain, found in by_domain.items()}
-    rows = [example for found in kept.values() for example in found] + diverse(said, max(0, size))
+    rows = [example for found in kept.values() for example in found] + diverse(said, size)
     room = round(len(rows) * replay_share / (1 - replay_share)) if rows else len(replay)
     added = diverse(replay, min(room, max(0, most - len(rows))))
     lost = Counter({domain: len(found) - len(kept[domain]) for domain, found in by_domain.items()})
@@ -105,6 +107,10 @@ def _some(examples: Sequence[Example], n: int) -> list[Example]:
 
 
 def _uncontaminated(examples: Sequence[Example], held_out: Iterable[str]) -> list[Example]:
-    """Without those that share thirteen words in a row with anything that is measured on."""
+    """Without those that share thirteen words in a row with anything that is measured on, or are as a whole the same."""
     known = near.hashes_of_runs(held_out, _CONTAMINATION_WORDS)
-    return [each for each in examples if not near.shares_run((each.instruction, each.input, each.response), known, _CONTAMINATION_WORDS)]
+
+    def seen(each: Example) -> bool:
+        return near.shares_run((each.instruction, each.input, each.response), each.whole, known, _CONTAMINATION_WORDS)
+
+    return [each for each in examples if not seen(each)]

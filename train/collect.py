@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bot.domains import Domains
+from bot.domains import OTHER, Domains
 from bot.prompts import chat
 from bot.turns import RatedTurn, Rating, Status
 from train.examples import Example
+from train.near import visible
 
 UP, CORRECTION = "rated up", "correction"
 
@@ -17,11 +18,13 @@ UP, CORRECTION = "rated up", "correction"
 class Candidate:
     """An example that somebody vouches for, and what curation wants to know of it.
 
-    `said_at` is the last word on it. `trusted`: an operator wrote the correction, or liked an answer that somebody else had asked for.
+    `authors` wrote the correction or liked the answer. `said_at` is the last word on it. `trusted`: an operator wrote the correction, or
+    liked an answer that somebody else had asked for.
     """
 
     example: Example
     asker: str
+    authors: tuple[str, ...]
     said_at: datetime
     trusted: bool
 
@@ -37,13 +40,13 @@ def accept(
     """The candidates in what people said, and for each other turn the reason why it is none (a field of Funnel).
 
     A 👍 accepts the answer, a correction replaces it. People who contradict each other (a 👍 beside a 👎 or a correction,
-    two different corrections) teach nothing: which of them is right is not for us to say. A turn in whose conversation
-    somebody took part who has opted out is left out whole.
+    two different corrections) teach nothing: which of them is right is not for us to say. A turn in whose conversation somebody asked who
+    has opted out is left out whole; of others only what they said is.
     """
     found: list[Candidate] = []
     reasons: Counter[str] = Counter()
     for each in rated:
-        outcome = "opted_out" if opted_out & _people(each) else _example(each, domains)
+        outcome = _outcome(each, domains, opted_out)
         if isinstance(outcome, str):
             reasons[outcome] += 1
         else:
@@ -51,19 +54,27 @@ def accept(
     return found, reasons
 
 
-def _people(rated: RatedTurn) -> set[str]:
+def _outcome(rated: RatedTurn, domains: Domains, opted_out: frozenset[str]) -> Example | str:
+    """The example, or why there is none. A rating of somebody who has opted out says nothing; what they asked or wrote is left alone."""
     platform = rated.turn.question.platform
-    askers = {turn.question.user_id for turn in (rated.turn, *rated.history)}
-    return {f"{platform}:{user_id}" for user_id in askers | {rating.user_id for rating in rated.ratings}}
+    if not opted_out:
+        return _example(rated, domains)
+    askers = {f"{platform}:{turn.question.user_id}" for turn in (rated.turn, *rated.history)}
+    ratings = tuple(rating for rating in rated.ratings if f"{platform}:{rating.user_id}" not in opted_out)
+    if opted_out & askers or not ratings:
+        return "opted_out"
+    return _example(replace(rated, ratings=ratings), domains)
 
 
 def _candidate(rated: RatedTurn, example: Example, operators: Sequence[str]) -> Candidate:
     question = rated.turn.question
     asker = f"{question.platform}:{question.user_id}"
-    standing = [rating for rating in rated.ratings if rating.verdict != 0]
-    authors = {f"{question.platform}:{rating.user_id}" for rating in standing if example.source == UP or _corrected(rating)}
+    standing = {f"{question.platform}:{rating.user_id}": rating for rating in rated.ratings if rating.verdict != 0}
+    raters = {name: standing[name] for name in example.raters}
+    authors = tuple(sorted(name for name, rating in raters.items() if example.source == UP or _corrected(rating)))
     allowed = set(operators) - ({asker} if example.source == UP else set())
-    return Candidate(example, asker, max(rating.rated_at for rating in standing), not authors.isdisjoint(allowed))
+    last = max(rating.rated_at for rating in raters.values())
+    return Candidate(example, asker, authors, last, not allowed.isdisjoint(authors))
 
 
 def _example(rated: RatedTurn, domains: Domains) -> Example | str:
@@ -98,14 +109,16 @@ def _answer(rated: RatedTurn, domains: Domains) -> str:
 def _build(rated: RatedTurn, response: str, raters: Sequence[Rating], source: str, domains: Domains) -> Example:
     turn = rated.turn
     question = turn.question
+    messages = chat(domains.system_prompt, turn, rated.history)
     return Example(
         id=f"turn/{turn.id}",
         group=question.conversation_id,
-        messages=chat(domains.system_prompt, turn, rated.history),
-        response=response,
-        domain=turn.domain,
+        messages=tuple(replace(message, content=visible(message.content)) for message in messages),
+        response=visible(response),
+        domain=turn.domain if turn.domain in domains.words else OTHER,
         source=source,
         licence="internal",
         turn_ids=(turn.id,),
         raters=tuple(sorted(f"{question.platform}:{rating.user_id}" for rating in raters)),
+        brought=any(message.role == "system" and message.content != domains.system_prompt for message in messages),
     )

@@ -15,11 +15,12 @@ from bot.reviews import Review, Waiting
 from bot.turns import RatedTurn
 from model.chat import Message
 from train import caps
-from train.approve import approved
-from train.collect import Candidate, accept
+from train.approve import approved, rejected
+from train.collect import CORRECTION, Candidate, accept
 from train.examples import Example
 from train.filters import Filter
 from train.memo import Memo
+from train.near import visible
 from train.redact import Redacted, Redactor
 
 _MOST_MASKED = 0.25  # of an answer's words: more, and there is nothing left to learn
@@ -70,12 +71,14 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What people said by the evening: rated turns, ids of rows that make no sense, who has opted out, what reviewers decided."""
+    """What people said by the evening: rated turns, ids of rows that make no sense, who has opted out, what reviewers decided, and how
+    the platforms show people."""
 
     rated: Sequence[RatedTurn] = ()
     corrupt: Sequence[str] = ()
     opted_out: frozenset[str] = frozenset()
     reviews: Sequence[Review] = ()
+    user_names: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +108,14 @@ def curate(
         left[name] = len(found)
         return list(found)
 
-    candidates = stage("eligible", _filtered(candidates, Filter(rules.domains.system_prompt, rules.languages), memo, reasons))
+    fit = Filter(rules.domains.system_prompt, rules.languages)
+    candidates = stage("eligible", _filtered(candidates, fit, memo, reasons))
     candidates = stage("redacted", _redacted(candidates, rules.domains.system_prompt, redactor, memo, masked, reasons))
     alike = caps.likeness(candidates, memo)
     candidates = stage("deduplicated", caps.without_duplicates(candidates, alike, reasons))
-    candidates = stage("capped", caps.capped(candidates, alike, reasons))
-    examples, waiting = approved(candidates, given, known, rules.review, said.reviews, reasons)
+    candidates = stage("capped", caps.capped(candidates, alike, rejected(candidates, said.reviews), reasons))
+    reviewed = {domain: rules.domains.words.get(domain) for domain in rules.review}
+    examples, waiting = approved(candidates, given, known, reviewed, _checked(said.reviews, candidates, fit, redactor), reasons)
     left["approved"] = len(examples)
     return Curated(_nameless(examples, redactor, memo), waiting, _funnel(left, reasons), dict(sorted(masked.items())))
 
@@ -149,6 +154,19 @@ def _with_texts(example: Example, done: Mapping[str, Redacted]) -> Example:
     """What is not among the texts is CARE's own system prompt."""
     messages = tuple(Message(each.role, done[each.content].text) if each.content in done else each for each in example.messages)
     return replace(example, messages=messages, response=done[example.response].text)
+
+
+def _checked(reviews: Sequence[Review], candidates: Sequence[Candidate], fit: Filter, redactor: Redactor) -> list[Review]:
+    """Reviewers' own words are masked and filtered like anybody's; an edit that is unfit is no decision."""
+    known = {candidate.example.turn_ids[0]: candidate.example for candidate in candidates}
+    found = []
+    for review in reviews:
+        example = known.get(review.turn_id)
+        if review.edited is None or example is None:
+            found.append(review)
+        elif fit.faults([replace(example, response=visible(review.edited), source=CORRECTION)], Memo()) == [None]:
+            found.append(replace(review, edited=redactor.redact(visible(review.edited)).text))
+    return found
 
 
 def _nameless(examples: Sequence[Example], redactor: Redactor, memo: Memo) -> list[Example]:

@@ -30,6 +30,7 @@ class Example:
     licence: str
     turn_ids: tuple[str, ...] = ()
     raters: tuple[str, ...] = ()
+    brought: bool = False  # the caller of the API brought a system prompt in CARE's place
 
     @property
     def instruction(self) -> str:
@@ -38,8 +39,14 @@ class Example:
 
     @property
     def input(self) -> str:
-        """What was said before the question, as text; the system prompt is not part of it."""
-        return "\n".join(f"{message.role}: {message.content}" for message in self.messages[:-1] if message.role != "system")
+        """What was said before the question, as text; CARE's own system prompt is not part of it."""
+        before = [message for message in self.messages[:-1] if self.brought or message.role != "system"]
+        return "\n".join(f"{message.role}: {message.content}" for message in before)
+
+    @property
+    def whole(self) -> str:
+        """Question and answer as one text."""
+        return f"{self.instruction}\n{self.response}"
 
     def said(self, system_prompt: str) -> list[str]:
         """Every text but the response that came from somebody; a caller of the API may have brought a system prompt too."""
@@ -91,7 +98,7 @@ def write_snapshot(examples: Iterable[Example], folder: Path) -> Snapshot:
 
 def texts(examples: Iterable[Example]) -> list[str]:
     """Everything that is said in examples, to look for it elsewhere."""
-    return [text for each in examples for text in (each.instruction, each.response)]
+    return [text for each in examples for text in (each.instruction, each.response, each.whole)]
 
 
 def shipped(system_prompt: str) -> list[Example]:

@@ -17,7 +17,7 @@ PARTS: tuple[Part, ...] = ("question", "answer", "context")
 ORDER = ("length", "unsafe", "leaked", "refusal", "language")
 
 # Longer than any good answer of the starter set by a factor of five; what does not fit the context window could not be learned anyway.
-_MOST_RESPONSE, _MOST_QUESTION, _MOST_CONTEXT = 4_000, 4_000, 20_000
+_MOST_RESPONSE, _MOST_QUESTION, _MOST_CONTEXT, _MOST_WORD = 4_000, 4_000, 20_000, 300
 _LEAKED_WORDS = 8
 # Of fewer words the identifier can't be sure. 25,741 English sentences and questions of support gave English at least 0.027, seven
 # short sentences in other languages at most 0.001.
@@ -30,13 +30,18 @@ _REFUSAL = re.compile(
 )
 _SECRET = re.compile(
     r"\b(send|tell|give|enter|provide|share|confirm|type|reply with|read out|need|what is|what's)\b[^.!?\n]{0,60}"
-    r"\b(pin\b|puk\b|passwords?|passcode|cvv|cvc|security code|one[- ]time (code|password)|full card number|whole card number|seed phrase)",
+    r"\b(pin\b|puk\b|passwords?|passcode|cvv|cvc|security code|one[- ]time (code|password)|otp|card number|seed phrase)",
     re.IGNORECASE,
 )
-_NEGATED = re.compile(r"\b(never|not|n't|no one|nobody|without)\b|n['’]t\b", re.IGNORECASE)
+_NEGATED = re.compile(
+    r"(\b(never|not|no one|nobody|without)\b|n['’]t\b)(?!\s+(hesitate|worry|forget|be afraid|mind|fail)\b)", re.IGNORECASE
+)
 _INJECTION = re.compile(
     r"\b(ignore|disregard|forget|override)\b[^.!?\n]{0,30}\b(previous|prior|above|earlier|all|your)\b[^.!?\n]{0,20}"
-    r"\b(instructions?|prompts?|rules?|guidelines?|training)\b"
+    r"\b(instructions?|prompts?|rules?|guidelines?|training)\b|\bignore (everything|all) (above|before)\b"
+    r"|\b(whenever|when|if|every time) (you|someone|somebody|anyone|a (user|customer)|people) "
+    r"(see|sees|read|reads|hear|hears|mention|mentions|say|says|ask|asks)\b"
+    r"[^.!?\n]{0,60}\b(answer only|reply only|recommend|respond with|answer with|reply with)\b"
     r"|\b(system|developer) (prompt|message|mode)\b|\byou are now\b|\bjailbreak|\bdo anything now\b|\bact as (an? )?(unrestricted|dan)\b"
     r"|\bfrom now on,? (you|always|answer|reply)\b|\b(always|must) (answer|reply|respond) with\b",
     re.IGNORECASE,
@@ -95,9 +100,10 @@ def _first(example: Example, found: Sequence[frozenset[str]]) -> str | None:
 def _fits(example: Example, said: Sequence[str]) -> bool:
     return (
         2 <= len(example.response) <= _MOST_RESPONSE
+        and any(letter.isalnum() for letter in example.response)
         and len(example.instruction) <= _MOST_QUESTION
         and sum(map(len, said)) <= _MOST_CONTEXT
-        and max(map(len, example.response.split()), default=0) <= _MOST_RESPONSE // 20
+        and all(len(word) <= _MOST_WORD for text in (*said, example.response) for word in text.split())
     )
 
 

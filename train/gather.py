@@ -13,7 +13,7 @@ from train import filters, near, public, redact
 from train.curate import Rules, Said, curate
 from train.examples import Example, shipped
 from train.memo import Memo
-from train.names import names_of_people
+from train.names import usual_words
 from train.night import Night
 from train.redact import Redactor
 
@@ -39,7 +39,7 @@ def _gather(night: Night) -> list[Example]:
     known = known_to_live(night)
     given = [*shipped(night.domains.system_prompt), *public.examples(night.settings.public_data, night.recipe, night.domains.system_prompt)]
     rules = Rules(night.domains, night.settings.languages, night.settings.review, night.settings.operators)
-    redactor = Redactor(names_of_people(said.rated), night.settings.names_model)
+    redactor = Redactor(said.user_names, night.settings.names_model, usual_words(shipped(night.domains.system_prompt)))
     night.names_found = redactor.finds_names
     memo = Memo(night.settings.home / "cache" / "curation.db" if said.rated else None, _rules_version(rules, night.settings.names_model))
     night.curated = curate(said, given, known, rules, redactor, memo)
@@ -68,7 +68,7 @@ def _said(night: Night) -> Said:
     store = Store(night.settings.database)
     try:
         rated, corrupt = store.rated()
-        return Said(rated, corrupt, store.opted_out(), store.reviews())
+        return Said(rated, corrupt, store.opted_out(), store.reviews(), store.user_names())
     finally:
         store.close()
 

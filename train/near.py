@@ -15,13 +15,32 @@ _RUN = 5  # characters: short questions have too few words to compare by
 # In a crowd whose signatures agree, each is compared with at most so many others that it is not yet joined with: a hundred thousand
 # like rows are then a matter of seconds, and with crowds smaller than this nothing is left out.
 _MOST_COMPARED = 32
-_INVISIBLE = re.compile("[\u00ad\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufe00-\ufe0f\ufeff]")
+_WORD = re.compile(r"[^\W_]+")
+_BLANKS = "\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0"  # letters and marks without any shape
+_JOINERS = "\u200d"  # holds emoji together
+# Letters of other scripts that look like Latin ones, as somebody would use them to say the same thing differently.
+_LOOKALIKES = str.maketrans(
+    "аеорсухіјѕԁһԛԝαορυνικτΑΒΕΖΗΙΚΜΝΟΡΤΥΧАВЕКМНОРСТХІЈЅ",
+    "aeopcyxijsdhqwaopuviktABEZHIKMNOPTYXABEKMHOPCTXIJS",
+)
+
+
+def visible(text: str) -> str:
+    """The text without characters that nobody sees, and with full-width letters as usual ones."""
+    if text.isascii():
+        return text
+    seen = (each for each in text if each in _JOINERS or (unicodedata.category(each) != "Cf" and each not in _BLANKS))
+    return "".join(chr(ord(each) - 0xFEE0) if "\uff01" <= each <= "\uff5e" else each for each in seen)
 
 
 def words(text: str) -> list[str]:
     """The words of a text, without case, punctuation, and what only looks different (full-width letters, invisible characters)."""
-    plain = text if text.isascii() else _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
-    return re.findall(r"[^\W_]+", plain.casefold())
+    if text.isascii():
+        return _WORD.findall(text.casefold())
+    letters = (
+        each for each in unicodedata.normalize("NFKD", visible(text)) if unicodedata.category(each)[0] != "M" and each not in _JOINERS
+    )
+    return _WORD.findall("".join(letters).translate(_LOOKALIKES).casefold())
 
 
 def runs_of_words(text: str, n: int) -> set[str]:
@@ -115,12 +134,21 @@ def joined(*groupings: Sequence[int]) -> list[int]:
     return [_root(group, number) for number in range(len(group))]
 
 
-def shared_phrases(texts: Mapping[str, str], known: Iterable[str], *, of_words: int, by_rows: int) -> dict[str, str]:
+def shared_phrases(
+    texts: Mapping[str, str], known: Collection[str], *, of_words: int, by_rows: int, with_new_word: bool = False
+) -> dict[str, str]:
     """For each row (by id) that shares a phrase with others, the one most rows share, if no known text has it.
 
-    Counts hashes of 64 bits: a million rows have more phrases than fit into memory as text.
+    `with_new_word`: only phrases with a word that no known text has. Counts hashes of 64 bits: a million rows have more phrases than fit
+    into memory as text.
     """
-    every = [_hashes(phrases(text, of_words)) for text in texts.values()]
+    usual = frozenset(word for text in known for word in words(text)) if with_new_word else frozenset()
+
+    def of(text: str) -> set[str]:
+        found = phrases(text, of_words)
+        return {phrase for phrase in found if not usual.issuperset(phrase.split())} if with_new_word else found
+
+    every = [_hashes(of(text)) for text in texts.values()]
     hashes, counts = np.unique(np.concatenate([*every, _hashes(())]), return_counts=True)
     shared = dict(zip(hashes[counts >= by_rows].tolist(), counts[counts >= by_rows].tolist(), strict=True))
     for text in known:
@@ -129,19 +157,18 @@ def shared_phrases(texts: Mapping[str, str], known: Iterable[str], *, of_words: 
     told: dict[str, str] = {}
     for (row, text), mine in zip(texts.items(), every, strict=True):
         if not shared.keys().isdisjoint(mine.tolist()):
-            found = [(-shared[hash(phrase)], phrase) for phrase in phrases(text, of_words) if hash(phrase) in shared]
-            told[row] = min(found)[1]
+            told[row] = min((-shared[hash(phrase)], phrase) for phrase in of(text) if hash(phrase) in shared)[1]
     return told
 
 
 def hashes_of_runs(texts: Iterable[str], n: int) -> NDArray[np.int64]:
-    """Every run of `n` words of many texts as hashes of this process, sorted: 8 bytes each."""
-    return np.unique(np.concatenate([_hashes(()), *(_hashes(runs_of_words(text, n)) for text in texts)]))
+    """Every run of `n` words of many texts, of shorter ones the whole, as hashes of this process, sorted: 8 bytes each."""
+    return np.unique(np.concatenate([_hashes(()), *(_hashes(phrases(text, n)) for text in texts)]))
 
 
-def shares_run(texts: Iterable[str], known: NDArray[np.int64], n: int) -> bool:
-    """Whether any of the texts has a run of `n` words that is among the known ones."""
-    mine = np.concatenate([_hashes(runs_of_words(text, n)) for text in texts])
+def shares_run(texts: Iterable[str], whole: str, known: NDArray[np.int64], n: int) -> bool:
+    """Whether any of the texts has a run of `n` words that is among the known ones, or the whole is, where it is shorter."""
+    mine = np.concatenate([_hashes(phrases(whole, n)), *(_hashes(runs_of_words(text, n)) for text in texts)])
     places = np.searchsorted(known, mine)
     return bool((known[places[places < len(known)]] == mine[places < len(known)]).any())
 

@@ -305,7 +305,7 @@ def tell(night: Night) -> None:
     assert night.verdict is not None
     reference = night.live if night.live is not None and night.live in night.margins else BASE
     if night.verdict == "promoted":
-        night.taught = taught.learned(night.rated, night.margins[CANDIDATE], night.margins[reference])
+        night.taught = taught.learned(night.rated, night.curated.examples, night.margins[CANDIDATE], night.margins[reference])
     report.write(night, night.run.folder)
     _notify(night)
     night.shelf.prune(_KEPT)

@@ -87,9 +87,9 @@ _RULES: Sequence[_Rule] = (
     _rule("SSN", r"\b\d{3}[- ]\d{2}[- ]\d{4}\b"),
     _rule("SIM", rf"\b89(?:{_GAP}\d){{17,18}}\b"),
     _rule("SIM", rf"\b(?:iccid|imei|imsi|sim(?: card)?|esim)\b{_LABEL}((?:\d{_GAP}){{6,22}}\d)"),
-    _rule("PIN", rf"\b(?:pin|puk|cvv|cvc|passcode|security code)\b{_LABEL}(\d{{3,8}})\b"),
+    _rule("PIN", rf"\b(?:pin|puk|cvv|cvc|otp|passcode|security code)\b{_LABEL}[*_\"'“”]*(\d{{3,8}})(?!\d)"),
     _rule("PIN", r"\bpassword\b[ \t]*(?:is|:|=)[ \t]*(\S+)"),
-    _rule("CARD", rf"\b(?:\d{_GAP}){{12,18}}\d\b"),
+    _rule("CARD", r"(?<!\d)(?:\d[\W_]{0,3}){12,18}\d(?!\d)"),
     _rule(
         "RECORD",
         r"\b(?:mrn|nhs|medical record|patient|hospital|chart|insurance|policy|medicare|prescription)\b"
@@ -122,7 +122,8 @@ _RULES: Sequence[_Rule] = (
     ),
     _rule(
         "ADDRESS",
-        rf"\b\d{{1,6}}[ \t]+(?:[A-ZÀ-Þ][\w.'’-]+[ \t]*){{1,4}}\n(?:[ \t]*(?:Suite|Apt\.?|Unit|Flat)[ \t]*\w+\n)?{_PLACE}",
+        rf"\b\d{{1,6}}[ \t]+[A-ZÀ-Þ][\w.'’-]+(?:[ \t]+[A-ZÀ-Þ][\w.'’-]+){{0,3}}[ \t]*\n"
+        rf"(?:[ \t]*(?:Suite|Apt\.?|Unit|Flat)[ \t]*\w+\n)?{_PLACE}",
         case=True,
     ),
     _rule(
@@ -149,6 +150,7 @@ _RULES: Sequence[_Rule] = (
     _rule("ADDRESS", r"\b[A-Z]{1,2}\d[A-Z\d]?[ ]\d[A-Z]{2}\b", case=True),
     _rule("NAME", rf"\b(?i:my (?:full |first |last )?name is|my name's|name's|i am called|they call me)[ \t]+({_NAME})", case=True),
     _rule("NAME", rf"\bmy (?:full |first |last )?name(?: is|'s)[ \t]+({_LOWER_NAME}(?:[ \t]+{_LOWER_NAME})?)"),
+    _rule("NAME", rf"\b(?i:name)[ \t]*[:=][ \t]*({_NAME})", case=True),
     _rule("NAME", rf"\bthis is[ \t]+({_LOWER_NAME}(?:[ \t]+{_LOWER_NAME})?)[ \t]+(?:speaking|calling|here)\b"),
     _rule(
         "NAME",
@@ -173,8 +175,11 @@ _NO_NAMES = frozenset(
 class Redactor:
     """Finds and masks. Building it takes a second (phone numbers, and the names model where there is one)."""
 
-    def __init__(self, names: Iterable[str] = (), names_model: str | None = None) -> None:
-        """`names` (of people, as the platforms show them) are masked wherever they stand. Raises RedactorUnusable."""
+    def __init__(self, names: Iterable[str] = (), names_model: str | None = None, usual: Iterable[str] = ()) -> None:
+        """`names` (of people, as the platforms show them) are masked wherever they stand; `usual` words less so.
+
+        Raises RedactorUnusable.
+        """
         self._recognizers: Mapping[str, EntityRecognizer] = {
             "CARD": CreditCardRecognizer(),
             "EMAIL": EmailRecognizer(),
@@ -186,7 +191,7 @@ class Redactor:
         for recognizer in self._recognizers.values():
             if isinstance(recognizer, EmailRecognizer):
                 recognizer.validate_result = lambda pattern_text: True  # it would fetch the list of public suffixes
-        self._names = Names(names)
+        self._names = Names(names, usual)
         self._model = _load(names_model) if names_model else None
 
     @property
@@ -232,11 +237,10 @@ class Redactor:
 
 
 def _merged(text: str, found: Iterable[Span]) -> list[Span]:
-    """Without overlaps, and without what lies in a placeholder."""
+    """Without overlaps; what is a placeholder already stays one."""
     placeholders = [match.span() for match in _PLACEHOLDER.finditer(text)]
-    apart = [each for each in found if not any(each[0] < end and start < each[1] for start, end in placeholders)]
     merged: list[tuple[int, int, str, int]] = []
-    for start, end, kind in sorted(apart, key=lambda each: (each[0], -each[1])):
+    for start, end, kind in sorted(_around(found, placeholders), key=lambda each: (each[0], -each[1])):
         if merged and start < merged[-1][1]:
             first, last, known, length = merged[-1]
             longest = (kind, end - start) if end - start > length else (known, length)
@@ -244,6 +248,19 @@ def _merged(text: str, found: Iterable[Span]) -> list[Span]:
         else:
             merged.append((start, end, kind, end - start))
     return [(start, end, kind) for start, end, kind, _ in merged]
+
+
+def _around(found: Iterable[Span], placeholders: Sequence[tuple[int, int]]) -> Iterator[Span]:
+    """Findings cut where a placeholder begins or ends; somebody may have typed it to hide what stands beside."""
+    for start, end, kind in found:
+        at = start
+        for first, last in placeholders:
+            if first < end and at < last:
+                if at < first:
+                    yield at, first, kind
+                at = last
+        if at < end:
+            yield at, end, kind
 
 
 def _mask(text: str, spans: Sequence[Span]) -> Redacted:

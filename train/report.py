@@ -97,7 +97,7 @@ def result(night: Night) -> Mapping[str, object]:
         "losses": [asdict(loss) for loss in night.losses],
         "scores": {name: [asdict(score) for score in scores] for name, scores in night.scores.items()},
         "comparisons": {name: asdict(interval) for name, interval in _comparisons(night).items()},
-        "taught": [asdict(each) for each in night.taught],
+        "taught": [{"turn_id": each.turn_id, "question": each.masked} for each in night.taught],
         "samples": night.samples,
         "cost": _cost(night),
         "minutes": round((now() - night.started_at).total_seconds() / 60, 1),

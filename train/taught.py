@@ -21,10 +21,11 @@ _SUITE = "taught"
 
 @dataclass(frozen=True, slots=True)
 class Taught:
-    """A question that passes now, and who said what would have been right: (platform, user) pairs."""
+    """A question that passes now, as it was asked and as all may see it, and who voted the old answer down: (platform, user) pairs."""
 
     turn_id: str
     question: str
+    masked: str
     people: tuple[tuple[str, str], ...]
 
 
@@ -46,11 +47,16 @@ def _voters(rated: RatedTurn) -> tuple[tuple[str, str], ...]:
     return tuple((platform, rating.user_id) for rating in rated.ratings if rating.verdict == -1)
 
 
-def learned(rated: Sequence[RatedTurn], candidate: Sequence[Margin], before: Sequence[Margin]) -> list[Taught]:
+def learned(rated: Sequence[RatedTurn], accepted: Sequence[Example], candidate: Sequence[Margin], before: Sequence[Margin]) -> list[Taught]:
     """Those that the candidate passes and what was live did not."""
+    masked = {example.turn_ids[0]: example.instruction for example in accepted}
     failed = {margin.probe for margin in before if margin.suite == _SUITE and margin.nats <= 0}
     passed = {margin.probe for margin in candidate if margin.suite == _SUITE and margin.nats > 0 and margin.probe in failed}
-    return [Taught(each.turn.id, each.turn.question.text, _voters(each)) for each in rated if f"{_SUITE}/{each.turn.id}" in passed]
+    return [
+        Taught(each.turn.id, each.turn.question.text, masked[each.turn.id], _voters(each))
+        for each in rated
+        if f"{_SUITE}/{each.turn.id}" in passed
+    ]
 
 
 def without_probes(margins: Sequence[Margin]) -> list[Margin]:

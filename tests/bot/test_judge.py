@@ -8,7 +8,7 @@ import pytest
 
 from bot import judge as judging
 from bot.judgement import smoke_fault, wilson, worse
-from bot.learning import Thumbs
+from bot.learning import SmokeTest, Thumbs
 from bot.notices import OPERATORS
 from bot.turns import now
 from model.engine import Request
@@ -38,11 +38,12 @@ async def look(care: Care) -> None:
     await care.judge.look()
 
 
-async def rate(care: Care, shelf_model: str, up: int, down: int) -> None:
-    """Thumbs on answers of one LoRA."""
+async def rate(care: Care, up: int, down: int, *, crowd: str = "p", each: int = 1, **asked: object) -> None:
+    """Thumbs on answers of whatever is live, `each` of one person."""
     for number in range(up + down):
-        turn = await care.ask(f"q{number}", model=shelf_model, user="ada")
-        body = {"turn_id": turn["id"], "user_id": "ada", "verdict": 1 if number < up else -1}
+        user = f"{crowd}{number // each}"
+        turn = await care.ask(f"q{number}", user=user, **asked)
+        body = {"turn_id": turn["id"], "user_id": user, "verdict": 1 if number < up else -1}
         assert (await care.client.post("/api/ratings", json=body)).status == 200
 
 
@@ -55,7 +56,7 @@ async def test_a_lora_that_answers_sense_passes_its_smoke_test_once(start_care: 
         await look(care)
         assert len(care.engine.requests) == asked
         assert (await (await care.client.get("/readyz")).json())["smoke_tests"] == {"n1": True}
-        assert care.store.smoke_test("n1") is True
+        assert care.store.smoke_test("n1") == SmokeTest(True, "30 replies")
 
 
 async def test_what_was_tested_is_not_tested_again_after_a_restart(start_care: StartCare, shelf: Shelf) -> None:
@@ -96,16 +97,62 @@ async def test_fifty_thumbs_that_are_surely_worse_bring_the_predecessor_back(sta
     promote(shelf, "n1")
     async with start_care(queue=200) as care:
         await look(care)
-        await rate(care, "n1", up=45, down=5)
+        await rate(care, up=45, down=5)
         promote(shelf, "n2")
         await look(care)
-        await rate(care, "n2", up=20, down=29)
+        await rate(care, up=20, down=29)
         await look(care)
         assert shelf.live() == "n2", "49 thumbs are too few"
-        await rate(care, "n2", up=0, down=1)
+        await rate(care, up=0, down=1, crowd="last")
         await look(care)
         assert (shelf.live(), care.engine.status().live) == ("n1", "n1")
         assert "20 of 50 thumbs are up" in shelf.history()[-1].reason
+
+
+async def test_one_person_two_accounts_of_a_program_or_people_who_do_not_take_part_bring_nothing_down(
+    start_care: StartCare, shelf: Shelf
+) -> None:
+    promote(shelf, "n1")
+    async with start_care(queue=200) as care:
+        await look(care)
+        await rate(care, up=60, down=0)
+        promote(shelf, "n2")
+        await look(care)
+        await rate(care, up=0, down=60, crowd="mallory", each=60)
+        await rate(care, up=0, down=60, crowd="program", model="n2")
+        await rate(care, up=0, down=50, crowd="gone")
+        for number in range(50):
+            care.store.opt_out("api", f"gone{number}", now())
+        await look(care)
+        assert (shelf.live(), care.store.thumbs("n2")) == ("n2", Thumbs(0, 3))
+
+
+async def test_a_live_lora_is_judged_while_a_canary_is_on_trial(start_care: StartCare, shelf: Shelf) -> None:
+    promote(shelf, "n1", "n2")
+    shelved(shelf, "n3", seed=3)
+    async with start_care(broken("n2", [""])) as care:
+        shelf.try_out("n3", by="test", reason="")
+        await look(care)
+        assert (shelf.live(), shelf.canary(), care.judge.passed) == ("n1", "n3", {"n3": True, "n2": False})
+
+
+async def test_a_rollback_that_failed_is_tried_again(start_care: StartCare, shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    promote(shelf, "n1", "n2")
+    async with start_care(broken("n2", [""])) as care:
+        with monkeypatch.context() as patched:
+            patched.setattr(Shelf, "rollback", full)
+            with pytest.raises(OSError, match="No space"):
+                await look(care)
+        assert (shelf.live(), care.store.smoke_test("n2").passed) == ("n2", False)  # type: ignore[union-attr]
+        await look(care)
+        assert shelf.live() == "n1"
+    shelf.promote("n2", by="test", reason="forced again")
+    async with start_care(broken("n2", [""])) as care:
+        await look(care)
+        assert (shelf.live(), len(care.engine.requests)) == ("n1", 0), "what failed once is not asked again"
 
 
 async def test_a_canary_answers_its_share_of_the_conversations_and_always_the_same_ones(start_care: StartCare, shelf: Shelf) -> None:

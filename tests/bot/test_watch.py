@@ -181,3 +181,23 @@ async def _answered_by(care: Care, model: str) -> str | None:
     assert turn.reply is not None
     assert care.engine.requests[-1].lora == turn.reply.lora_id
     return turn.reply.lora_id
+
+
+async def test_a_canary_that_could_not_be_loaded_is_told_of_and_tried_again(
+    watch: Watch, engine: ScriptedEngine, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promote(shelf, "n1")
+    await watch.look()
+    shelved(shelf, "n2", seed=5)
+    sound = (shelf.folder / "n2" / WEIGHTS).read_bytes()
+    shelf.try_out("n2", by="test", reason="")
+    tamper(shelf, "n2")
+    for _ in range(3):
+        await watch.look()
+        assert watch.fault is not None
+        assert (watch.fault.lora, watch.canary) == ("n2", None)
+    (shelf.folder / "n2" / WEIGHTS).write_bytes(sound)
+    monkeypatch.setattr("bot.watch._RETRY_SECONDS", 0.0)
+    await watch.look()
+    await watch.look()
+    assert (watch.canary, watch.fault, engine.status().live) == ("n2", None, "n1")

@@ -6,7 +6,7 @@ from dataclasses import replace
 from bot import domains
 from model.chat import Message
 from train.choose import choose, diverse
-from train.examples import Example, starter
+from train.examples import Example, starter, texts
 
 GIVEN = [example for example in starter(domains.load().system_prompt) if not example.held_out]
 
@@ -70,3 +70,16 @@ def test_a_sample_covers_all_that_was_asked() -> None:
     rows = [replace(row, messages=(Message("user", f"{topics[n % 4]} {topics[n % 4]} {n}"),)) for n, row in enumerate(said(80, "other"))]
     assert {row.instruction.split()[0] for row in diverse(rows, 8)} == set(topics)
     assert diverse(rows, 8) == diverse(list(reversed(rows)), 8)
+
+
+def test_a_short_row_that_is_measured_on_as_it_stands_is_not_trained_on_either() -> None:
+    row, other = said(2, "telecom")
+    assert [each.id for each in choose([row, other], texts([row]), 0.0).examples] == [other.id]
+
+
+def test_three_full_domains_and_general_questions_of_people_leave_room_for_the_replay() -> None:
+    general = [replace(row, turn_ids=(), id=row.id.replace("turn", "public/x"), source="x") for row in said(200, "other")]
+    rows = choose([*(row for name in ("telecom", "banking", "medical", "other") for row in said(300, name)), *general], [], 0.1, most=400)
+    assert len(rows.examples) <= 400
+    assert rows.replay == 40
+    assert len(set(domains_of([each for each in rows.examples if each.turn_ids]).values())) == 1

@@ -116,7 +116,19 @@ def test_forgetting_stops_it_and_a_single_slip_there_does_not() -> None:
     assert not forgot["general not worse"]
     slipped = by_suite(margins([-0.1, *[0.6] * 15], "general"), margins([0.4, *[0.5] * 15], "general"))
     assert slipped["general not worse"]
-    assert "general: new failures" not in slipped
+    assert slipped["general: new failures"]
+    several = by_suite(margins([-0.1, -0.1, -0.2, *[1.0] * 13], "general"), margins([0.4] * 16, "general"))
+    assert (several["general not worse"], several["general: new failures"]) == (True, False)
+
+
+def test_a_refusal_that_was_barely_right_and_is_surely_wrong_now_is_a_new_failure() -> None:
+    assert not by_suite(margins([-5.0, *[0.5] * 11], "refusals"), margins([0.09, *[0.1] * 11], "refusals"))["refusals: new failures"]
+
+
+def test_a_domain_that_lost_much_stops_it_even_where_chance_could_have_done_it() -> None:
+    candidate = [*shifted(-1.0, n=40), *shifted(0.3, noise=1.0, n=16, domain="medical")]
+    base = [*scores([2.0] * 40), *scores([2.0] * 16, "medical")]
+    assert not verdicts(candidate, base)["medical not worse"]
 
 
 @pytest.mark.parametrize(

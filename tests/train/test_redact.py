@@ -57,6 +57,10 @@ def test_on_the_half_that_no_rule_was_made_on_nothing_that_counts_is_missed(reda
         ("pay to de89370400440532013000 please", "pay to <IBAN> please"),
         ("ticket 48812093 again", "ticket <ACCOUNT> again"),
         ("Dear Mr Smith, thanks", "Dear <NAME>, thanks"),
+        ("card 4111_1111_1111_1111 or 4111,1111,1111,1111", "card <CARD> or <CARD>"),
+        ("my password is hunter2<OK>", "my password is <PIN><OK>"),
+        ("PIN: **1234**", "PIN: **<PIN>**"),
+        ("Name: Ada Lovelace", "Name: <NAME>"),
     ],
 )
 def test_what_people_paste_into_support_is_masked(redactor: Redactor, text: str, masked: str) -> None:

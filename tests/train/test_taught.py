@@ -23,15 +23,16 @@ def test_taught_is_what_failed_before_and_passes_now(day: Day) -> None:
     for number in range(3):
         day.rate(day.ask(f"question {number}", user=f"u{number}"), -1, user=f"u{number}", correction="right")
     rated, _ = day.store.rated()
+    accepted = [each.example for each in accept(rated, domains.load())[0]]
     before = [Margin("taught/t1", "taught", -0.4), Margin("taught/t2", "taught", 0.3), Margin("taught/t3", "taught", -0.1)]
     after = [Margin("taught/t1", "taught", 0.6), Margin("taught/t2", "taught", 0.9), Margin("taught/t3", "taught", -0.05)]
-    assert learned(rated, after, before) == [Taught("t1", "question 0", (("web", "u0"),))]
+    assert learned(rated, accepted, after, before) == [Taught("t1", "question 0", "question 0", (("web", "u0"),))]
     assert without_probes([*after, Margin("scope-1", "scope", 0.1)]) == [Margin("scope-1", "scope", 0.1)]
 
 
 def test_a_person_is_told_of_a_question_once_however_often_it_was_asked_and_learned(day: Day) -> None:
     turns = [day.ask("What is Puffin?", user="ada"), day.ask("what is puffin", user="ada")]
-    taught = [Taught(turn, text, (("web", "ada"),)) for turn, text in zip(turns, ("What is Puffin?", "what is puffin"), strict=True)]
+    taught = [Taught(turn, text, text, (("web", "ada"),)) for turn, text in zip(turns, ("What is Puffin?", "what is puffin"), strict=True)]
     for _ in range(2):
         day.store.notify(notices(taught, "n1", now()))
     [told] = day.store.unsent_notices("web", "ada")
@@ -43,8 +44,17 @@ def test_a_person_is_told_of_a_question_once_however_often_it_was_asked_and_lear
 
 def test_with_the_turn_goes_the_notice(day: Day) -> None:
     turn = day.ask("What is Puffin?", conversation="c")
-    day.store.notify(notices([Taught(turn, "What is Puffin?", (("web", "ada"),))], "n1", now()))
+    day.store.notify(notices([Taught(turn, "What is Puffin?", "What is Puffin?", (("web", "ada"),))], "n1", now()))
     day.store.delete_conversation("web", "c", "ada")
     assert day.store.unsent_notices("web", "ada") == []
-    day.store.notify(notices([Taught(turn, "What is Puffin?", (("web", "ada"),))], "n1", now()))
+    day.store.notify(notices([Taught(turn, "What is Puffin?", "What is Puffin?", (("web", "ada"),))], "n1", now()))
+    assert day.store.unsent_notices("web", "ada") == []
+
+
+def test_nobody_is_told_that_they_taught_a_lora_that_was_taken_back(day: Day) -> None:
+    turn = day.ask("What is Puffin?")
+    day.store.notify(notices([Taught(turn, "What is Puffin?", "What is Puffin?", (("web", "ada"),))], "n1", now()))
+    day.store.withdraw_notices("n2")
+    assert len(day.store.unsent_notices("web", "ada")) == 1
+    day.store.withdraw_notices("n1")
     assert day.store.unsent_notices("web", "ada") == []
