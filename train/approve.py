@@ -14,9 +14,8 @@ from train import near
 from train.collect import Candidate
 from train.examples import Example
 
-_PHRASE_WORDS, _PHRASE_ROWS = 4, 3
-# A shorter one needs more rows and a word that no approved text has: the name of a new product, or of an invented bank.
-_SHORT_WORDS, _SHORT_ROWS = 3, 5
+# A shorter phrase needs more rows and a word that no approved text has: the name of a new product, or of an invented bank.
+_CAMPAIGNS = (near.Shared(words=4, rows=3), near.Shared(words=3, rows=5, new=True))
 _WORDS_OF_A_DOMAIN = 2  # in an answer, whatever the question was about
 
 
@@ -104,9 +103,8 @@ def _campaigns(
     for part in parts:
         rows = {example.id: part(example) for example in unreviewed if part(example)}
         approved_texts = [text for text in map(part, [*given, *settled]) if text]
-        short = near.shared_phrases(rows, approved_texts, of_words=_SHORT_WORDS, by_rows=_SHORT_ROWS, with_new_word=True)
-        long = near.shared_phrases(rows, approved_texts, of_words=_PHRASE_WORDS, by_rows=_PHRASE_ROWS)
-        told = {**{row: phrase for row, phrase in {**short, **long}.items() if row not in known}, **told}
+        found = near.shared_phrases(rows, approved_texts, _CAMPAIGNS)
+        told = {**{row: phrase for row, phrase in found.items() if row not in known}, **told}
     return told
 
 

@@ -5,6 +5,7 @@ import unicodedata
 import zlib
 from collections import defaultdict, deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from datasketch import MinHash, MinHashLSH
@@ -51,8 +52,7 @@ def runs_of_words(text: str, n: int) -> set[str]:
 
 def phrases(text: str, n: int) -> set[str]:
     """Every run of `n` words; of a text with fewer words the whole."""
-    found = words(text)
-    return runs_of_words(text, n) if len(found) >= n else {" ".join(found)} - {""}
+    return set(_in_order(words(text), n))
 
 
 def signature(text: str) -> bytes:
@@ -134,31 +134,55 @@ def joined(*groupings: Sequence[int]) -> list[int]:
     return [_root(group, number) for number in range(len(group))]
 
 
-def shared_phrases(
-    texts: Mapping[str, str], known: Collection[str], *, of_words: int, by_rows: int, with_new_word: bool = False
-) -> dict[str, str]:
-    """For each row (by id) that shares a phrase with others, the one most rows share, if no known text has it.
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """A phrase of so many words that stands in so many rows; `new`: only where it has a word that no known text has."""
 
-    `with_new_word`: only phrases with a word that no known text has. Counts hashes of 64 bits: a million rows have more phrases than fit
-    into memory as text.
+    words: int
+    rows: int
+    new: bool = False
+
+
+def shared_phrases(texts: Mapping[str, str], known: Collection[str], rules: Sequence[Shared]) -> dict[str, str]:
+    """For each row (by id) that shares a phrase with others, the one that most rows share; the first rule that finds one counts.
+
+    A phrase that a known text has is nobody's. Counts hashes of 64 bits: a million rows have more phrases than fit into memory as text.
     """
-    usual = frozenset(word for text in known for word in words(text)) if with_new_word else frozenset()
-
-    def of(text: str) -> set[str]:
-        found = phrases(text, of_words)
-        return {phrase for phrase in found if not usual.issuperset(phrase.split())} if with_new_word else found
-
-    every = [_hashes(of(text)) for text in texts.values()]
-    hashes, counts = np.unique(np.concatenate([*every, _hashes(())]), return_counts=True)
-    shared = dict(zip(hashes[counts >= by_rows].tolist(), counts[counts >= by_rows].tolist(), strict=True))
+    usual = {word for text in known for word in words(text)}
+    rows = [_hashed(words(text), rules, usual) for text in texts.values()]
+    counts = [_counts([row[number] for row in rows], rule.rows) for number, rule in enumerate(rules)]
     for text in known:
-        for each in _hashes(phrases(text, of_words)).tolist():
-            shared.pop(each, None)
+        for each, rule in zip(counts, rules, strict=True):
+            for phrase in phrases(text, rule.words):
+                each.pop(hash(phrase), None)
     told: dict[str, str] = {}
-    for (row, text), mine in zip(texts.items(), every, strict=True):
-        if not shared.keys().isdisjoint(mine.tolist()):
-            told[row] = min((-shared[hash(phrase)], phrase) for phrase in of(text) if hash(phrase) in shared)[1]
+    for (name, text), row in zip(texts.items(), rows, strict=True):
+        for mine, shared, rule in zip(row, counts, rules, strict=True):
+            best = max(mine.tolist(), key=lambda each: shared.get(each, 0), default=0)
+            if best in shared:
+                told[name] = next(phrase for phrase in _in_order(words(text), rule.words) if hash(phrase) == best)
+                break
     return told
+
+
+def _hashed(found: Sequence[str], rules: Sequence[Shared], usual: set[str]) -> list[NDArray[np.int64]]:
+    """For each rule the hashes of the phrases of a text, in their order, each once."""
+    return [
+        _hashes(dict.fromkeys(each for each in _in_order(found, rule.words) if not rule.new or not usual.issuperset(each.split())))
+        for rule in rules
+    ]
+
+
+def _in_order(found: Sequence[str], n: int) -> list[str]:
+    if len(found) < n:
+        return [" ".join(found)] if found else []
+    return [" ".join(found[at : at + n]) for at in range(len(found) - n + 1)]
+
+
+def _counts(rows: Sequence[NDArray[np.int64]], least: int) -> dict[int, int]:
+    """In how many rows each hash stands, where these are enough."""
+    hashes, counts = np.unique(np.concatenate([*rows, _hashes(())]), return_counts=True)
+    return dict(zip(hashes[counts >= least].tolist(), counts[counts >= least].tolist(), strict=True))
 
 
 def hashes_of_runs(texts: Iterable[str], n: int) -> NDArray[np.int64]:

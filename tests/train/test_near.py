@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from tests.train.people import WORDS
 from train import near
 
+RULES = (near.Shared(words=4, rows=3),)
+
 
 def groups(texts: list[str], threshold: float) -> list[int]:
     return near.groups(texts, [near.signature(text) for text in texts], threshold)
@@ -46,11 +48,18 @@ def test_five_thousand_rows_of_one_template_take_seconds() -> None:
 
 def test_a_phrase_of_fewer_words_than_counted_is_the_whole_text() -> None:
     rows = {str(number): "Banana forever!" for number in range(3)}
-    assert near.shared_phrases(rows, [], of_words=4, by_rows=3) == dict.fromkeys(rows, "banana forever")
-    assert near.shared_phrases(rows, ["It is banana forever"], of_words=4, by_rows=3) == dict.fromkeys(rows, "banana forever")
+    assert near.shared_phrases(rows, [], RULES) == dict.fromkeys(rows, "banana forever")
+    assert near.shared_phrases(rows, ["It is banana forever"], RULES) == dict.fromkeys(rows, "banana forever")
 
 
 def test_a_known_phrase_is_nobodys_campaign() -> None:
     rows = {str(number): f"open the blue door {number}" for number in range(3)}
-    assert near.shared_phrases(rows, [], of_words=4, by_rows=3) == dict.fromkeys(rows, "open the blue door")
-    assert near.shared_phrases(rows, ["Then open the blue door."], of_words=4, by_rows=3) == {}
+    assert near.shared_phrases(rows, [], RULES) == dict.fromkeys(rows, "open the blue door")
+    assert near.shared_phrases(rows, ["Then open the blue door."], RULES) == {}
+
+
+def test_a_shorter_phrase_counts_where_one_of_its_words_is_new() -> None:
+    rules = (*RULES, near.Shared(words=3, rows=5, new=True))
+    rows = {str(number): f"{word} choose halden trust {word}" for number, word in enumerate(WORDS[:5])}
+    assert near.shared_phrases(rows, ["We choose what we trust."], rules) == dict.fromkeys(rows, "choose halden trust")
+    assert near.shared_phrases(rows, ["We choose what we trust.", "Halden is a town."], rules) == {}
