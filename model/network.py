@@ -1,7 +1,4 @@
-"""The network at work: reads prompts and decodes rows, on the device that was found. Knows no request and no thread.
-
-This module, `slots` and `weights` are the only ones that import transformers, peft or bitsandbytes.
-"""
+"""The network at work: reads prompts and decodes rows, on the device that was found. Knows no request and no thread."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -11,14 +8,15 @@ from pathlib import Path
 import torch
 from transformers.utils.logging import disable_progress_bar
 
-from model import weights
+from model import decoder, weights
+from model.decoder import Decoder
 from model.device import DeviceChoice, find_device
 from model.engine import Sampling
 from model.errors import DeviceUnusable, OutOfMemory
 from model.lora import Factors, Loras
 from model.manifest import Unshelved
 from model.sampler import Sampler, next_tokens
-from model.slots import SlotCache
+from model.slots import Place, Shape, SlotCache
 from model.tokens import Tokens
 from model.weights import Loaded
 
@@ -44,8 +42,11 @@ class Network:
         self._network = loaded.network
         self._loras = Loras(loaded.network)
         self._device = loaded.network.device
-        self._cache = SlotCache(loaded.network.config.num_hidden_layers, slots, self.context, self._device)
-        self._warm_up(slots)
+        with _start_memory(slots, self.context):
+            self._cache = SlotCache(shape(loaded), slots, self.context, self._device)
+            fits = decoder.fits(loaded.network)
+            self._decoder = Decoder(loaded.network, self._cache, self._loras, self.context) if fits else None
+            self._warm_up(slots)
 
     def sampler(self, sampling: Sampling) -> Sampler:
         """What draws one request's tokens."""
@@ -91,13 +92,15 @@ class Network:
         self._cache.advance(rows)
         return drawn
 
-    def _forward(self, tokens: Sequence[Sequence[int]], places: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+    def _forward(self, tokens: Sequence[Sequence[int]], place: Place) -> torch.Tensor:
         """Logits [rows, vocabulary] of the last of each row's tokens [rows, new]."""
-        positions, mask = places
+        ids = torch.tensor(tokens, device=self._device)
+        if self._decoder is not None:
+            return self._decoder.forward(ids, place)
         output = self._network(
-            input_ids=torch.tensor(tokens, device=self._device),
-            position_ids=positions,
-            attention_mask=mask,
+            input_ids=ids,
+            position_ids=place.positions,
+            attention_mask=place.mask,
             past_key_values=self._cache,
             use_cache=True,
             logits_to_keep=1,
@@ -108,13 +111,27 @@ class Network:
     @torch.inference_mode()
     def _warm_up(self, slots: int) -> None:
         """One pass of each kind: memory that does not suffice shows now, and the first person does not wait for it."""
-        try:
-            with _memory():
-                self._forward([[0]], self._cache.read(0, 0, 1))
-                self._forward([[0]] * slots, self._cache.decode(slots))
-        except OutOfMemory as error:
-            room = f"{slots} slots of {self.context} tokens"
-            raise DeviceUnusable(f"{room} do not fit into memory; lower CARE_SLOTS or CARE_CONTEXT ({error})") from error
+        self._forward([[0]], self._cache.read(0, 0, 1))
+        self._forward([[0]] * slots, self._cache.decode(slots))
+
+
+def shape(loaded: Loaded) -> Shape:
+    """What one position of this model takes in the slot cache."""
+    config = loaded.network.config
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    return Shape(config.num_hidden_layers, heads, head_dim, loaded.network.dtype)
+
+
+@contextmanager
+def _start_memory(slots: int, context: int) -> Iterator[None]:
+    """Memory that runs out at the start, as DeviceUnusable."""
+    try:
+        with _memory():
+            yield
+    except OutOfMemory as error:
+        room = f"{slots} slots of {context} tokens"
+        raise DeviceUnusable(f"{room} do not fit into memory; lower CARE_SLOTS or CARE_CONTEXT ({error})") from error
 
 
 @contextmanager

@@ -267,6 +267,6 @@ async def test_moving_rows_that_fails_does_not_end_the_engine(network: Traced, m
 async def test_a_model_without_memory_for_its_slots_is_refused_at_the_start(
     tiny: Callable[[str], Loaded], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tiny("llama").network, "forward", lambda **_: throw(OUT_OF_MEMORY))
+    monkeypatch.setattr(Network, "_forward", lambda *_: throw(OUT_OF_MEMORY))
     with pytest.raises(DeviceUnusable, match="memory"):
         await LocalEngine("tiny", lambda: Network(tiny("llama"), slots=4, context=64), slots=4, queue=4).start()

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import AutoModelForCausalLM, LlamaConfig, Phi3Config, PreTrainedConfig, PreTrainedTokenizerFast, Qwen2Config
+from transformers import AutoModelForCausalLM, LlamaConfig, Phi3Config, PreTrainedConfig, PreTrainedTokenizerFast, Qwen2Config, Qwen3Config
 
 from model.chat import Message
 from model.device import Device
@@ -19,6 +19,7 @@ from model.engine import Generation, Request, Sampling
 from model.local import LocalEngine
 from model.network import Network
 from model.sampler import Sampler
+from model.slots import Place
 from model.weights import Base, Loaded
 
 FP32 = Device("cpu", torch.float32)
@@ -40,6 +41,7 @@ FAMILIES: dict[str, tuple[type[PreTrainedConfig], dict[str, Any]]] = {
     "llama": (LlamaConfig, {"num_key_value_heads": 2}),
     "qwen2": (Qwen2Config, {"num_key_value_heads": 2}),
     "phi3": (Phi3Config, {"sliding_window": 262144}),
+    "qwen3": (Qwen3Config, {"num_key_value_heads": 2, "head_dim": 16}),  # norms of q and k: runs through transformers' own forward pass
     "phi3.5": (Phi3Config, {"rope_parameters": LONGROPE, "original_max_position_embeddings": CONTEXT // 2}),
 }
 
@@ -100,6 +102,7 @@ class Traced(Network):
     """
 
     def __init__(self, loaded: Loaded, *, slots: int = 4, context: int = CONTEXT) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
         super().__init__(loaded, slots=slots, context=context)
         self.loaded = loaded
         self.script: dict[int, Callable[[], object]] = {}
@@ -124,17 +127,20 @@ class Traced(Network):
             self._drawn[sampler].append(token)
         return drawn
 
+    def _forward(self, tokens: Sequence[Sequence[int]], place: Place) -> torch.Tensor:
+        logits = super()._forward(tokens, place)
+        if self._loop is not None:
+            asyncio.run_coroutine_threadsafe(self._play(), self._loop).result(timeout=10)
+        return logits
+
     @contextmanager
     def scripted(self) -> Iterator[None]:
         """Within, every pass waits for the event loop that runs now to play its part of the script."""
-        loop = asyncio.get_running_loop()
-        hook = self.loaded.network.lm_head.register_forward_pre_hook(
-            lambda *_: asyncio.run_coroutine_threadsafe(self._play(), loop).result(timeout=10)
-        )
+        self._loop = asyncio.get_running_loop()
         try:
             yield
         finally:
-            hook.remove()
+            self._loop = None
 
     async def _play(self) -> None:
         self.passes += 1
