@@ -99,20 +99,32 @@ class SlotCache(Cache):  # type: ignore[misc]  # transformers is not typed
         self.place = Place(slice(row, row + 1), stop, positions + row * self.context, positions[None], mask[None, None])
         return self.place
 
-    def decode(self, rows: int) -> Place:
-        """A pass over one new token of each of the first rows."""
-        lengths = self._lengths[:rows]
+    def decode(self, rows: range) -> Place:
+        """A pass over one new token of each of these rows."""
+        lengths = [self._lengths[row] for row in rows]
         length = max(lengths) + 1
         positions = torch.tensor(lengths, device=self._device)
-        flat = torch.tensor([row * self.context + at for row, at in enumerate(lengths)], device=self._device)
+        flat = torch.tensor([row * self.context + at for row, at in zip(rows, lengths, strict=True)], device=self._device)
         mask = torch.arange(length, device=self._device) <= positions[:, None]
-        self.place = Place(slice(0, rows), length, flat, positions[:, None], mask[:, None, None])
+        self.place = Place(slice(rows.start, rows.stop), length, flat, positions[:, None], mask[:, None, None])
         return self.place
 
-    def advance(self, rows: int) -> None:
-        """The decode pass over the first rows went through: each is one token longer."""
-        for row in range(rows):
+    def advance(self, rows: range) -> None:
+        """The decode pass over these rows went through: each is one token longer."""
+        for row in rows:
             self._lengths[row] += 1
+
+    def copy(self, row: int, start: int, stop: int) -> torch.Tensor:
+        """What positions `start`..`stop` of a row hold: [layers, stop - start, 2 · heads · head_dim]."""
+        return self._store[:, row, start:stop].clone()
+
+    def put(self, row: int, blocks: Sequence[torch.Tensor]) -> None:
+        """Begins a row with what was copied from another, one block behind the other."""
+        at = 0
+        for block in blocks:
+            self._store[:, row, at : at + block.shape[1]] = block
+            at += block.shape[1]
+        self._lengths[row] = at
 
     def write(self, layer: int, both: torch.Tensor) -> None:
         """Keys and values [rows · new, 2 · heads · head_dim] of this pass."""

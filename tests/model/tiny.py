@@ -101,13 +101,14 @@ class Traced(Network):
     written; what that raises, the pass raises.
     """
 
-    def __init__(self, loaded: Loaded, *, slots: int = 4, context: int = CONTEXT) -> None:
+    def __init__(self, loaded: Loaded, *, slots: int = 4, context: int = CONTEXT, prefix_bytes: int = 2**20) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
-        super().__init__(loaded, slots=slots, context=context)
+        super().__init__(loaded, slots=slots, context=context, prefix_bytes=prefix_bytes)
         self.loaded = loaded
         self.script: dict[int, Callable[[], object]] = {}
         self.answers: dict[Sampling, list[int]] = {}
         self.passes = 0
+        self.tokens_read = 0
         self._drawn: dict[Sampler, list[int]] = {}
 
     def sampler(self, sampling: Sampling) -> Sampler:
@@ -117,12 +118,13 @@ class Traced(Network):
 
     def read(self, row: int, start: int, tokens: Sequence[int], sampler: Sampler | None, lora: str | None = None) -> int | None:
         first = super().read(row, start, tokens, sampler, lora)
+        self.tokens_read += len(tokens)
         if sampler is not None and first is not None:
             self._drawn[sampler].append(first)
         return first
 
-    def decode(self, tokens: Sequence[int], samplers: Sequence[Sampler], loras: Sequence[str | None]) -> list[int]:
-        drawn = super().decode(tokens, samplers, loras)
+    def decode(self, tokens: Sequence[int], samplers: Sequence[Sampler], loras: Sequence[str | None], first: int = 0) -> list[int]:
+        drawn = super().decode(tokens, samplers, loras, first)
         for sampler, token in zip(samplers, drawn, strict=True):
             self._drawn[sampler].append(token)
         return drawn
