@@ -90,6 +90,7 @@ class LocalEngine:
                 beat_age=time.monotonic() - self._beat,
                 loras=tuple(lora for lora, open_to_all in self._loras.items() if open_to_all),
                 live=self._live,
+                memory=self._network.plan if self._state == "ready" else None,
             )
 
     @property

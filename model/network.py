@@ -1,5 +1,6 @@
 """The network at work: reads prompts and decodes rows, on the device that was found. Knows no request and no thread."""
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -8,18 +9,21 @@ from pathlib import Path
 import torch
 from transformers.utils.logging import disable_progress_bar
 
-from model import decoder, weights
+from model import decoder, memory, weights
 from model.decoder import Decoder
-from model.device import DeviceChoice, find_device
+from model.device import DeviceChoice, find_device, free_memory
 from model.engine import Sampling
 from model.errors import DeviceUnusable, OutOfMemory
 from model.lora import Factors, Loras
 from model.manifest import Unshelved
+from model.memory import Plan
 from model.prefixes import BLOCK, Prefixes
 from model.sampler import Sampler, next_tokens
-from model.slots import Place, Shape, SlotCache
+from model.slots import Place, SlotCache
 from model.tokens import Tokens
 from model.weights import Loaded
+
+log = logging.getLogger(__name__)
 
 
 def open_network(model: str, models: Path, *, device: DeviceChoice, slots: int, context: int, prefix_bytes: int = 0) -> "Network":
@@ -28,22 +32,27 @@ def open_network(model: str, models: Path, *, device: DeviceChoice, slots: int, 
     disable_progress_bar()  # a server's log is no terminal
     # Nothing is compiled (Pascal has no Triton), and bitsandbytes would import the compiler, which takes 1.5 s.
     os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
-    return Network(weights.load(weights.find(model, models), found), slots=slots, context=context, prefix_bytes=prefix_bytes)
+    base, free = weights.find(model, models), free_memory(found)
+    plan = weights.plan(base, found, slots=slots, context=context, prefixes=prefix_bytes)
+    log.info("memory", extra={"needed": str(plan), "free_bytes": free})
+    memory.require(plan, free, found.name)
+    return Network(weights.load(base, found), slots=slots, context=context, prefix_bytes=prefix_bytes, plan=plan)
 
 
 class Network:
     """A loaded model with a slot cache of `slots` rows. Use it from one thread."""
 
-    def __init__(self, loaded: Loaded, *, slots: int, context: int, prefix_bytes: int = 0) -> None:
+    def __init__(self, loaded: Loaded, *, slots: int, context: int, prefix_bytes: int = 0, plan: Plan | None = None) -> None:
         """`context` is cut to the window the model was made for; `prefix_bytes` may be spent on beginnings of prompts."""
         self.name = loaded.name
+        self.plan = plan
         self.base = loaded.identity
         self.context = min(context, loaded.context)
         self.tokens = Tokens(loaded, self.context)
         self._network = loaded.network
         self._loras = Loras(loaded.network)
         self._device = loaded.network.device
-        position = shape(loaded)
+        position = weights.shape(loaded.network.config, loaded.network.dtype)
         self._prefixes: Prefixes[torch.Tensor] = Prefixes(prefix_bytes, BLOCK * position.position_bytes)
         with _start_memory(slots, self.context):
             self._cache = SlotCache(position, slots, self.context, self._device)
@@ -142,14 +151,6 @@ class Network:
         """One pass of each kind: memory that does not suffice shows now, and the first person does not wait for it."""
         self._forward([[0]], self._cache.read(0, 0, 1))
         self._forward([[0]] * slots, self._cache.decode(range(slots)))
-
-
-def shape(loaded: Loaded) -> Shape:
-    """What one position of this model takes in the slot cache."""
-    config = loaded.network.config
-    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-    head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    return Shape(config.num_hidden_layers, heads, head_dim, loaded.network.dtype)
 
 
 @contextmanager
