@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 
@@ -291,3 +292,20 @@ async def test_a_model_without_memory_for_its_slots_is_refused_at_the_start(
     monkeypatch.setattr(Network, "_forward", lambda *_: throw(OUT_OF_MEMORY))
     with pytest.raises(DeviceUnusable, match="memory"):
         await LocalEngine("tiny", lambda: Network(tiny("llama"), slots=4, context=64), slots=4, queue=4).start()
+
+
+async def test_a_pass_that_hangs_shows_as_silence_until_it_ends(network: Traced, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Readiness and the watchdog go by the age of the last sign of life; it is not the wait for work that keeps it young."""
+    usual, hours = time.monotonic, [0.0]
+    monkeypatch.setattr("model.local.time.monotonic", lambda: usual() + hours[0])
+    ages: list[float] = []
+
+    def hang() -> None:
+        hours[0] = 3600.0
+        ages.append(engine.status().beat_age)
+
+    network.script[3] = hang
+    async with serving(network) as engine:
+        await text_of(await engine.generate(ask(1)))
+        ages.append(engine.status().beat_age)
+    assert ages[0] >= 3600 > 60 > ages[1]
