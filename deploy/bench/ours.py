@@ -168,6 +168,18 @@ class Bench:
         await self._answer(request)
         return self._network.firsts[0] - started
 
+    async def change(self, old: str | None, new: str) -> None:
+        """Loads another LoRA, makes it live and lets the old one go."""
+        await self._engine.load(await asyncio.to_thread(self._lora, new, self._numbers.randrange(1000)))
+        await self._engine.switch(new)
+        if old is not None:
+            await self._engine.unload(old)
+
+    async def ask_often(self, times: int) -> None:
+        """Short requests one after another, with the live LoRA."""
+        for _ in range(times):
+            await self._answer(self._request(6, 2, lora=self._engine.status().live))
+
     async def swap(self, streams: int, tokens: int) -> object:
         """The longest gap of streams while the live LoRA is changed ten times under them, and how many of them failed."""
         self._network.steps.clear()
@@ -186,11 +198,7 @@ class Bench:
         running = [asyncio.create_task(stream(number)) for number in range(streams)]
         await asyncio.sleep(0.5)
         for change in range(10):
-            old, new = (f"swap-{change - 1}" if change else LORAS[0]), f"swap-{change}"
-            await self._engine.load(await asyncio.to_thread(self._lora, new, change))
-            await self._engine.switch(new)
-            if change:
-                await self._engine.unload(old)
+            await self.change(f"swap-{change - 1}" if change else None, f"swap-{change}")
             await asyncio.sleep(0.2)
         done.set()
         await asyncio.gather(*running)

@@ -10,7 +10,7 @@ from torch import nn
 from model import decoder, products, weights
 from model.device import Device
 from model.weights import Base, Loaded
-from tests.model.tiny import FAMILIES, Traced, ask
+from tests.model.tiny import FAMILIES, FP32, Traced, ask
 
 BF16 = Device("cpu", torch.bfloat16)
 
@@ -37,9 +37,10 @@ def test_a_prompt_gives_the_logits_that_transformers_gives(tiny: Callable[[str],
     torch.testing.assert_close(first_logits(network), by_transformers(network), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("device", [BF16, FP32], ids=["bf16", "fp32"])
 @pytest.mark.parametrize("family", ["llama", "qwen2", "phi3"])
-def test_in_nf4_the_logits_differ_by_rounding_alone(tiny_base: Callable[[str], Base], family: str) -> None:
-    network = Traced(weights.load(tiny_base(family), BF16))
+def test_in_nf4_the_logits_differ_by_rounding_alone(tiny_base: Callable[[str], Base], family: str, device: Device) -> None:
+    network = Traced(weights.load(tiny_base(family), device))
     ours, theirs = first_logits(network), by_transformers(network)
     assert (ours - theirs).norm() < 0.05 * theirs.norm()
 
