@@ -42,7 +42,7 @@ def test_a_prompt_gives_the_logits_that_transformers_gives(tiny: Callable[[str],
 def test_in_nf4_the_logits_differ_by_rounding_alone(tiny_base: Callable[[str], Base], family: str, device: Device) -> None:
     network = Traced(weights.load(tiny_base(family), device))
     ours, theirs = first_logits(network), by_transformers(network)
-    assert (ours - theirs).norm() < 0.05 * theirs.norm()
+    assert (ours - theirs).norm() < 0.1 * theirs.norm()  # bitsandbytes' own layers round to bf16 even in fp32
 
 
 @pytest.mark.parametrize(
