@@ -27,7 +27,6 @@ from model.scheduler import Prefill, Scheduler, Step
 from model.text import TextStream
 
 if TYPE_CHECKING:  # importing torch takes seconds: the engine's thread does it
-    from model.lora import Factors
     from model.network import Network
 
 log = logging.getLogger(__name__)
@@ -106,10 +105,9 @@ class LocalEngine:
                 self._loras[lora_id] = True  # also one that was about to go
                 return
         try:
-            factors = await asyncio.to_thread(self._network.unpack, lora)
+            await self._between_steps(lambda: self._attach(lora))
         except OutOfMemory as error:
             raise Busy(f"there is no memory for LoRA {lora_id!r} now ({error})") from error
-        await self._between_steps(lambda: self._attach(lora_id, factors))
 
     async def switch(self, lora_id: str | None) -> None:
         with self._changed:
@@ -246,8 +244,10 @@ class LocalEngine:
                 error = raised
             self._tell(_resolve, done, error)
 
-    def _attach(self, lora_id: str, factors: "Factors") -> None:
-        self._network.attach(lora_id, factors)
+    def _attach(self, lora: Unshelved) -> None:
+        """Unpacks it here too: threads that torch starts for another thread make those of this one sleep between products."""
+        lora_id = lora.lora.id
+        self._network.attach(lora_id, self._network.unpack(lora))
         with self._changed:
             self._loras[lora_id] = True
 

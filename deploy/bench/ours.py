@@ -72,13 +72,12 @@ class Bench:
     """The tasks. Every figure in tokens a second, or seconds."""
 
     def __init__(self, models: Path) -> None:
-        self._network = Timed(weights.load(weights.find("embedded", models), find_device("auto")))
-        self._network.tokens.stops = frozenset()
+        self._models = models
         self._numbers = random.Random(0)
 
     @asynccontextmanager
     async def engine(self) -> AsyncIterator["Bench"]:
-        self._engine = LocalEngine("embedded", lambda: self._network, slots=STREAMS, queue=32)
+        self._engine = LocalEngine("embedded", self._load, slots=STREAMS, queue=32)
         await self._engine.start()
         for number, name in enumerate(LORAS):
             await self._engine.load(self._lora(name, number))
@@ -86,6 +85,12 @@ class Bench:
             yield self
         finally:
             await self._engine.close()
+
+    def _load(self) -> Network:
+        """In the engine's thread, as when it serves: threads of torch for another one would make its own sleep between products."""
+        self._network = Timed(weights.load(weights.find("embedded", self._models), find_device("auto")))
+        self._network.tokens.stops = frozenset()
+        return self._network
 
     def _lora(self, name: str, seed: int) -> Unshelved:
         """Small random factors on every linear layer."""
