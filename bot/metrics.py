@@ -79,6 +79,11 @@ class _EngineGauges:
             ("care_engine_beat_age_seconds", "Seconds since the engine's thread last showed that it is alive.", status.beat_age),
         ):
             yield GaugeMetricFamily(name, text, value=float(value))
+        if status.memory is not None:
+            planned = GaugeMetricFamily("care_engine_memory_bytes", "Memory that the engine planned for, by use.", labels=["use"])
+            for use in ("weights", "kv", "loras", "prefixes", "work"):
+                planned.add_metric([use], float(getattr(status.memory, use)))
+            yield planned
         live = GaugeMetricFamily("care_lora_live", "1 for the LoRA that answers who names none.", labels=["lora"])
         live.add_metric([status.live or BASE], 1.0)
         yield live

@@ -34,6 +34,7 @@ class Settings:
     queue: int = 32
     context: int = 2048
     max_tokens: int = 512
+    prefix_mb: int = 256
     drain_seconds: int = 20
     operators: tuple[str, ...] = ()
     review: tuple[str, ...] = ("medical", "banking")
@@ -215,6 +216,7 @@ _PARSERS: Mapping[str, Callable[[str], object]] = {
     "CARE_QUEUE": _whole(0, 10_000),
     "CARE_CONTEXT": _whole(256, 131_072),
     "CARE_MAX_TOKENS": _whole(1, 32_768),
+    "CARE_PREFIX_MB": _whole(0, 1_048_576),
     "CARE_DRAIN_SECONDS": _whole(0, 600),
     "CARE_OPERATORS": _people,
     "CARE_REVIEW": _domains,

@@ -6,6 +6,7 @@ Not yet run on a GPU: the rules for CUDA are tested by substituting what the pro
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -73,6 +74,24 @@ def find_device(wanted: DeviceChoice) -> Device:
     except RuntimeError as error:
         raise DeviceUnusable(f"a first product on {device.name} failed ({error}); check the driver or set CARE_DEVICE=cpu") from error
     return device
+
+
+def free_memory(device: Device) -> int:
+    """The bytes that can be had on a device now; on a CPU also within the limit of a container or service (cgroup v2)."""
+    if device.name == "cuda":
+        return int(torch.cuda.mem_get_info()[0])
+    free = [int(line.split()[1]) * 1024 for line in _lines("/proc/meminfo") if line.startswith("MemAvailable:")]
+    limit, used = _lines("/sys/fs/cgroup/memory.max"), _lines("/sys/fs/cgroup/memory.current")
+    if limit and used and limit[0].isdigit():
+        free.append(int(limit[0]) - int(used[0]))
+    return min(free, default=2**63)
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        return Path(path).read_text().splitlines()
+    except OSError:
+        return []
 
 
 def _probe_cuda() -> Cuda | None:

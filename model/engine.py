@@ -12,6 +12,7 @@ from typing import Literal, Protocol
 from model.chat import Message
 from model.errors import EngineError
 from model.manifest import BaseModel, Unshelved
+from model.memory import Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class Finish:
 class EngineStatus:
     """One look at the engine. `beat_age` is the seconds since its thread last showed that it is alive.
 
-    `loras` are those in memory, `live` the one that answers who names none (None: the base).
+    `loras` are those in memory, `live` the one that answers who names none (None: the base). `memory` is what was planned for.
     """
 
     state: Literal["loading", "ready", "failed", "closed"]
@@ -66,6 +67,7 @@ class EngineStatus:
     beat_age: float
     loras: tuple[str, ...] = ()
     live: str | None = None
+    memory: Plan | None = None
 
     @property
     def room(self) -> int:

@@ -1,8 +1,9 @@
 """The engine in this process: runs the network in a thread of its own and hands pieces of text to the event loop.
 
 The thread owns the network. It asks the scheduler what to do, runs that step, and repeats; requests and cancellations
-from the event loop take effect between two steps. What a step can't survive is decided here: memory that ran out costs
-the youngest request its slot ("busy"), any other failure costs the requests of that pass.
+from the event loop take effect between two steps. What a step can't survive is decided here: a pass for which memory ran out
+is run again in halves; if that fails too, it costs the youngest request its slot ("busy"). Any other failure costs the requests
+of that pass.
 """
 
 import asyncio
@@ -13,45 +14,30 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Literal
 
-from model.engine import EngineStatus, Finish, FinishReason, Generation, Request
+from model.engine import EngineStatus, Finish, Generation, Request
 from model.errors import Busy, EngineError, GenerationFailed, NotReady, OutOfMemory, UnknownLora
+from model.job import Job
 from model.manifest import BaseModel, Unshelved
+from model.pace import Pace
 from model.scheduler import Prefill, Scheduler, Step
 from model.text import TextStream
 
 if TYPE_CHECKING:  # importing torch takes seconds: the engine's thread does it
-    from model.lora import Factors
     from model.network import Network
-    from model.sampler import Sampler
 
 log = logging.getLogger(__name__)
 
-# Prompt tokens read at once: few beside running streams, so that none of them waits long for its next token.
-_CHUNK = 64
+# Prompt tokens read at once while nobody else is being answered.
 _IDLE_CHUNK = 512
 _IDLE_BEAT_SECONDS = 1.0
 _CLOSE_SECONDS = 10.0
 
-
-@dataclass(slots=True)
-class _Job:
-    """One request in the engine. Its counters are the engine thread's alone."""
-
-    id: int
-    generation: Generation
-    prompt: Sequence[int]
-    sampler: "Sampler"
-    text: TextStream
-    limit: int
-    last_token: int = 0
-    completion_tokens: int = 0
-
-
 _Event = tuple[Generation, str | Finish | EngineError]
+_Pass = tuple[Sequence[Job], Callable[[], list[_Event]]]  # whose it is, and what it does
 
 
 class LocalEngine:
@@ -61,9 +47,10 @@ class LocalEngine:
         """`load` runs in the engine's thread and raises EngineError."""
         self.name = name
         self._load = load
-        self._scheduler = Scheduler(slots, queue, _CHUNK, _IDLE_CHUNK)
+        self._pace = Pace()
+        self._scheduler = Scheduler(slots, queue, self._pace.chunk, _IDLE_CHUNK, self._known)
         self._changed = threading.Condition()  # guards the scheduler, the jobs and the state
-        self._jobs: dict[int, _Job] = {}
+        self._jobs: dict[int, Job] = {}
         self._calls: deque[tuple[Callable[[], None], asyncio.Future[None]]] = deque()  # to run between two steps
         self._loras: dict[str, bool] = {}  # those in memory, and whether new requests may have them
         self._live: str | None = None
@@ -102,6 +89,7 @@ class LocalEngine:
                 beat_age=time.monotonic() - self._beat,
                 loras=tuple(lora for lora, open_to_all in self._loras.items() if open_to_all),
                 live=self._live,
+                memory=self._network.plan if self._state == "ready" else None,
             )
 
     @property
@@ -117,10 +105,9 @@ class LocalEngine:
                 self._loras[lora_id] = True  # also one that was about to go
                 return
         try:
-            factors = await asyncio.to_thread(self._network.unpack, lora)
+            await self._between_steps(lambda: self._attach(lora))
         except OutOfMemory as error:
             raise Busy(f"there is no memory for LoRA {lora_id!r} now ({error})") from error
-        await self._between_steps(lambda: self._attach(lora_id, factors))
 
     async def switch(self, lora_id: str | None) -> None:
         with self._changed:
@@ -171,7 +158,7 @@ class LocalEngine:
     def _start_job(self, request: Request, prompt: list[int]) -> Generation:
         job_id = next(self._ids)
         generation = Generation(request.lora, lambda: self._cancel(job_id))
-        job = _Job(
+        job = Job(
             id=job_id,
             generation=generation,
             prompt=prompt,
@@ -191,7 +178,7 @@ class LocalEngine:
         if self._state != "ready":
             raise NotReady(self._detail)
 
-    def _submit(self, job: _Job) -> None:
+    def _submit(self, job: Job) -> None:
         with self._changed:
             self._require_ready()
             self._scheduler.add(job.id, len(job.prompt))
@@ -203,7 +190,7 @@ class LocalEngine:
             job = self._jobs.pop(job_id, None)
             self._scheduler.remove(job_id)
         if job is not None:
-            job.generation.feed(_finish(job, "cancelled"))
+            job.generation.feed(job.finish("cancelled"))
 
     # From here on: the engine's thread.
 
@@ -257,8 +244,10 @@ class LocalEngine:
                 error = raised
             self._tell(_resolve, done, error)
 
-    def _attach(self, lora_id: str, factors: "Factors") -> None:
-        self._network.attach(lora_id, factors)
+    def _attach(self, lora: Unshelved) -> None:
+        """Unpacks it here too: threads that torch starts for another thread make those of this one sleep between products."""
+        lora_id = lora.lora.id
+        self._network.attach(lora_id, self._network.unpack(lora))
         with self._changed:
             self._loras[lora_id] = True
 
@@ -267,36 +256,45 @@ class LocalEngine:
         if all(self._loras.values()):
             return
         with self._changed:
-            wanted = {job.generation.lora for job in self._jobs.values()} | {lora for lora, n in self._reservations.items() if n}
+            wanted = {job.lora for job in self._jobs.values()} | {lora for lora, n in self._reservations.items() if n}
             unused = [lora for lora, open_to_all in self._loras.items() if not open_to_all and lora not in wanted]
             for lora in unused:
                 del self._loras[lora]
         for lora in unused:
             self._network.detach(lora)
 
+    def _known(self, job_id: int) -> int:
+        job = self._jobs[job_id]
+        return self._network.known(job.prompt, job.lora)
+
     def _step(self) -> None:
         with self._changed:
+            self._scheduler.chunk = self._pace.chunk
             step = self._scheduler.plan()
             readers = [self._jobs[step.prefill.job]] if step.prefill is not None else []
             decoders = [self._jobs[job] for job in step.decode]
-        passes = (
-            ([*decoders, *readers], lambda: self._move(step)),
-            (readers, lambda: self._read(readers[0], step.prefill)),
-            (decoders, lambda: self._decode(decoders)),
-        )
         events: list[_Event] = []
-        for jobs, run in passes:
+        for jobs, run, halves in (
+            ([*decoders, *readers], lambda: self._move(step), None),
+            (readers, lambda: self._read(readers[0], step.prefill), lambda: self._read_halves(readers[0], step.prefill)),
+            (decoders, lambda: self._decode(decoders, 0), lambda: self._decode_halves(decoders)),
+        ):
             if any(job.id in self._jobs for job in jobs):  # not all cancelled, or dropped by the pass before
-                events += self._guarded(jobs, run)
+                events += self._guarded(jobs, run, halves)
         if events:
             self._tell(_feed, events)
 
-    def _guarded(self, jobs: list[_Job], run: Callable[[], list[_Event]]) -> list[_Event]:
-        """Runs one pass. Out of memory costs the youngest job its slot, anything else costs all of them theirs."""
+    def _guarded(
+        self, jobs: Sequence[Job], run: Callable[[], list[_Event]], halves: Callable[[], Iterator[_Pass]] | None = None
+    ) -> list[_Event]:
+        """Runs one pass. Out of memory: again in halves, then the youngest job loses its slot. Anything else costs all of them theirs."""
         try:
             return run()
         except OutOfMemory:
-            log.warning("out of memory: the youngest request gives up its slot", extra={"running": len(jobs)})
+            log.warning("out of memory", extra={"running": len(jobs), "again": halves is not None})
+            if halves is not None:
+                self._network.forget()
+                return [event for half in halves() for event in self._guarded(*half)]
             youngest = max(jobs, key=lambda job: job.id)
             return self._drop([youngest], Busy("the machine is out of memory for so many requests; try again shortly"))
         except Exception as error:  # the edge of a pass: the other requests go on
@@ -305,43 +303,59 @@ class LocalEngine:
 
     def _move(self, step: Step) -> list[_Event]:
         self._network.move(step.moves)
+        if step.prefill is not None and step.prefill.known:
+            job = self._jobs.get(step.prefill.job)
+            if job is not None:
+                self._network.recall(step.prefill.row, job.prompt, job.lora)
         return []
 
-    def _read(self, job: _Job, chunk: Prefill | None) -> list[_Event]:
+    def _read(self, job: Job, chunk: Prefill | None) -> list[_Event]:
         assert chunk is not None
+        started = time.perf_counter()
         tokens = job.prompt[chunk.start : chunk.stop]
-        first = self._network.read(chunk.row, chunk.start, tokens, job.sampler if chunk.last else None, job.generation.lora)
-        return self._accept(job, first) if first is not None else []
-
-    def _decode(self, jobs: Sequence[_Job]) -> list[_Event]:
-        loras = [job.generation.lora for job in jobs]
-        tokens = self._network.decode([job.last_token for job in jobs], [job.sampler for job in jobs], loras)
-        return [event for job, token in zip(jobs, tokens, strict=True) for event in self._accept(job, token)]
-
-    def _accept(self, job: _Job, token: int) -> list[_Event]:
-        """What a new token of a job makes its reader see."""
-        job.completion_tokens += 1
-        job.last_token = token
-        if token in self._network.tokens.stops:
-            return self._finish(job, job.text.flush(), "stop")
-        piece = job.text.push(token)
-        if job.text.stopped:
-            return self._finish(job, piece, "stop")
-        if job.completion_tokens >= job.limit:
-            piece += job.text.flush()
-            return self._finish(job, piece, "stop" if job.text.stopped else "length")
-        return [(job.generation, piece)] if piece else []
-
-    def _finish(self, job: _Job, piece: str, reason: FinishReason) -> list[_Event]:
-        if not self._forget(job):
+        first = self._network.read(chunk.row, chunk.start, tokens, job.sampler if chunk.last else None, job.lora)
+        self._pace.read(len(tokens), time.perf_counter() - started)
+        if first is None:
             return []
-        last: list[_Event] = [(job.generation, piece)] if piece else []
-        return [*last, (job.generation, _finish(job, reason))]
+        self._network.keep(chunk.row, job.prompt, job.lora)
+        return self._accept(job, first, chunk.row)
 
-    def _drop(self, jobs: Sequence[_Job], error: EngineError) -> list[_Event]:
+    def _read_halves(self, job: Job, chunk: Prefill | None) -> Iterator[_Pass]:
+        assert chunk is not None
+        middle = (chunk.start + chunk.stop) // 2
+        if middle > chunk.start:
+            yield [job], lambda: self._read(job, replace(chunk, stop=middle, last=False))
+        if job.id in self._jobs:
+            yield [job], lambda: self._read(job, replace(chunk, start=middle))
+
+    def _decode(self, jobs: Sequence[Job], first: int) -> list[_Event]:
+        """One token more for the jobs in rows `first`, `first` + 1, …"""
+        started = time.perf_counter()
+        last = [job.written[-1] for job in jobs]
+        tokens = self._network.decode(last, [job.sampler for job in jobs], [job.lora for job in jobs], first)
+        self._pace.stepped(time.perf_counter() - started)
+        accepted = zip(jobs, tokens, range(first, first + len(jobs)), strict=True)
+        return [event for job, token, row in accepted for event in self._accept(job, token, row)]
+
+    def _decode_halves(self, jobs: Sequence[Job]) -> Iterator[_Pass]:
+        middle = (len(jobs) + 1) // 2
+        yield jobs[:middle], lambda: self._decode(jobs[:middle], 0)
+        if jobs[middle:]:
+            yield jobs[middle:], lambda: self._decode(jobs[middle:], middle)
+
+    def _accept(self, job: Job, token: int, row: int) -> list[_Event]:
+        """What a new token of a job makes its reader see."""
+        piece, reason = job.accept(token, self._network.tokens.stops)
+        events: list[_Event] = [(job.generation, piece)] if piece else []
+        if reason is None:
+            return events
+        self._network.keep(row, [*job.prompt, *job.written[:-1]], job.lora)  # the next question of this conversation begins so
+        return [*events, (job.generation, job.finish(reason))] if self._forget(job) else []
+
+    def _drop(self, jobs: Sequence[Job], error: EngineError) -> list[_Event]:
         return [(job.generation, error) for job in jobs if self._forget(job)]
 
-    def _forget(self, job: _Job) -> bool:
+    def _forget(self, job: Job) -> bool:
         """Frees the slot; False when the job was cancelled in the meantime and has had its end."""
         with self._changed:
             self._scheduler.remove(job.id)
@@ -360,10 +374,6 @@ class LocalEngine:
             self._loop.call_soon_threadsafe(call, *args)
         except RuntimeError:
             log.debug("the event loop is closed")
-
-
-def _finish(job: _Job, reason: FinishReason) -> Finish:
-    return Finish(reason, len(job.prompt), job.completion_tokens)
 
 
 def _feed(events: Sequence[_Event]) -> None:

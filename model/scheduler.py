@@ -6,6 +6,7 @@ long prompt does not hold up those who are already being answered.
 """
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from model.errors import Busy
@@ -13,13 +14,17 @@ from model.errors import Busy
 
 @dataclass(frozen=True, slots=True)
 class Prefill:
-    """Read prompt tokens `start`..`stop` of job `job` into row `row`; the first token comes after the `last` chunk."""
+    """Read prompt tokens `start`..`stop` of job `job` into row `row`; the first token comes after the `last` chunk.
+
+    `known` tokens before `start` need no reading: they are to be put into the row first.
+    """
 
     job: int
     row: int
     start: int
     stop: int
     last: bool
+    known: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +47,21 @@ class _Reading:
 
 
 class Scheduler:
-    """Continuous batching over `slots` rows with a queue of at most `queue` waiting jobs."""
+    """Continuous batching over `slots` rows with a queue of at most `queue` waiting jobs.
 
-    def __init__(self, slots: int, queue: int, chunk: int, idle_chunk: int | None = None) -> None:
-        """`chunk` and `idle_chunk`: the most prompt tokens to read at once with and without anybody decoding."""
+    `chunk` is the most prompt tokens to read between two steps, from the next plan on.
+    """
+
+    def __init__(
+        self, slots: int, queue: int, chunk: int, idle_chunk: int | None = None, known: Callable[[int], int] = lambda job: 0
+    ) -> None:
+        """`idle_chunk`: the most prompt tokens to read at once with nobody decoding. `known`: how many tokens at the beginning
+        of a job's prompt need no reading, fewer than it has; asked when the job gets its row."""
         self.slots = slots
         self.queue = queue
-        self._chunk = chunk
+        self.chunk = chunk
         self._idle_chunk = idle_chunk or chunk
+        self._known = known
         self._waiting: deque[_Reading] = deque()
         self._reading: _Reading | None = None
         self._rows: list[int] = []
@@ -105,11 +117,13 @@ class Scheduler:
         return tuple(moves)
 
     def _next_chunk(self) -> Prefill | None:
+        known = 0
         if self._reading is None and self._waiting and len(self._rows) < self.slots:
             self._reading, self._reading_row = self._waiting.popleft(), len(self._rows)
+            known = self._reading.done = self._known(self._reading.job)
         reading = self._reading
         if reading is None:
             return None
         start = reading.done
-        reading.done = min(reading.length, start + (self._chunk if self._rows else self._idle_chunk))
-        return Prefill(reading.job, self._reading_row, start, reading.done, reading.done == reading.length)
+        reading.done = min(reading.length, start + (self.chunk if self._rows else self._idle_chunk))
+        return Prefill(reading.job, self._reading_row, start, reading.done, reading.done == reading.length, known)

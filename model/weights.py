@@ -14,13 +14,24 @@ from pathlib import Path
 import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, RepositoryNotFoundError
-from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PreTrainedModel, PreTrainedTokenizerBase
+from safetensors import SafetensorError, safe_open
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.utils.quantization_config import GgufConfig
 
+from model import memory
 from model.device import Device
 from model.errors import DeviceUnusable, ModelDamaged, ModelNotFound
 from model.manifest import BaseModel
+from model.memory import Plan, Weight
+from model.slots import Shape
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +91,48 @@ def load(base: Base, device: Device, *, quantize: bool = True) -> Loaded:
         digest = beside.submit(_digest, base.folder)
         network, tokenizer = _read(base, device, quantize)
         identity = _identity(base, digest.result(), tokenizer, quantize)
-    return Loaded(base.name, network, tokenizer, _window(network), identity)
+    return Loaded(base.name, network, tokenizer, _window(network.config), identity)
+
+
+def plan(base: Base, device: Device, *, slots: int, context: int, prefixes: int = 0, chunk: int = 512, quantize: bool = True) -> Plan:
+    """What serving this model will take, from its configuration and the sizes of its weights, before they are read. Raises ModelDamaged."""
+    try:
+        config = AutoConfig.from_pretrained(base.folder, local_files_only=True)
+        sizes = _sizes(base.folder)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise ModelDamaged(f"the model in {base.folder} can't be read: {error}; restore or download it again") from error
+    head = "embed_tokens" if getattr(config, "tie_word_embeddings", False) else "lm_head"
+    every = [
+        Weight(size, linear=quantize and len(size) == 2 and not any(part in name for part in ("embed", "lm_head")), head=head in name)
+        for name, size in sizes.items()
+        if not (head == "embed_tokens" and "lm_head" in name)
+    ]
+    return memory.plan(
+        every,
+        item=device.dtype.itemsize,
+        position=shape(config, device.dtype).position_bytes,
+        slots=slots,
+        context=min(context, _window(config)),
+        prefixes=prefixes,
+        chunk=chunk,
+        two_term_head=device.name == "cpu" and device.dtype == torch.bfloat16,
+    )
+
+
+def _sizes(folder: Path) -> dict[str, tuple[int, ...]]:
+    """The shapes of all tensors, from the headers of the files."""
+    found: dict[str, tuple[int, ...]] = {}
+    for path in folder.glob("*.safetensors"):
+        with safe_open(path, framework="pt") as file:
+            found |= {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118  # it is no dict
+    return found
+
+
+def shape(config: PreTrainedConfig, dtype: torch.dtype) -> Shape:
+    """What one position of a model takes in the slot cache."""
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    return Shape(config.num_hidden_layers, heads, head_dim, dtype)
 
 
 def identify(base: Base) -> BaseModel:
@@ -145,13 +197,12 @@ def _nf4(dtype: torch.dtype) -> BitsAndBytesConfig:
     return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype)
 
 
-def _window(network: PreTrainedModel) -> int:
+def _window(config: PreTrainedConfig) -> int:
     """How far full attention and one set of positions serve every request.
 
     LongRoPE (Phi-3.5) changes the positions of a whole batch once one request passes the original window; beyond a
     sliding window the slot cache would attend to what the model was trained not to see.
     """
-    config = network.config
     limits = [config.max_position_embeddings]
     rope = getattr(config, "rope_parameters", None) or {}
     if rope.get("rope_type") == "longrope":

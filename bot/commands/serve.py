@@ -41,7 +41,14 @@ def local_engine(chosen: Settings) -> LocalEngine:
     def load() -> "Network":
         from model.network import open_network
 
-        return open_network(chosen.model, chosen.models, device=chosen.device, slots=chosen.slots, context=chosen.context)
+        return open_network(
+            chosen.model,
+            chosen.models,
+            device=chosen.device,
+            slots=chosen.slots,
+            context=chosen.context,
+            prefix_bytes=chosen.prefix_mb * 2**20,
+        )
 
     return LocalEngine(chosen.model, load, slots=chosen.slots, queue=chosen.queue)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 
@@ -215,10 +216,29 @@ async def test_a_pass_that_fails_fails_its_requests_and_the_engine_serves_on(net
     assert alone(network, ask(4)).confirms(network.answers[ask(4).sampling])
 
 
-async def test_out_of_memory_costs_the_youngest_its_slot_and_the_others_nothing(network: Traced) -> None:
+def fail_at(network: Traced, *passes: int) -> None:
+    for number in passes:
+        network.script[number] = partial(throw, OUT_OF_MEMORY)
+
+
+async def test_memory_that_runs_out_once_costs_nobody_anything(network: Traced) -> None:
     network.script[1] = (held := asyncio.Event()).wait
-    # Passes 1, 2 and 4 read A, B and C, 3 and 5 decode between them, 6 decodes all three.
-    network.script[6] = partial(throw, OUT_OF_MEMORY)
+    # Passes 1, 2 and 4 read A, B and C, 3 decodes A. 4 fails, 5 and 6 read its halves, 7 decodes A and B; 8 decodes all three
+    # and fails, 9 and 10 are its halves.
+    fail_at(network, 4, 8)
+    async with serving(network) as engine:
+        generations = [await engine.generate(ask(label)) for label in (1, 2, 3)]
+        held.set()
+        for generation in generations:
+            await text_of(generation)
+    for label in (1, 2, 3):
+        assert alone(network, ask(label)).confirms(network.answers[ask(label).sampling])
+
+
+async def test_memory_that_runs_out_again_costs_the_youngest_its_slot_and_the_others_nothing(network: Traced) -> None:
+    network.script[1] = (held := asyncio.Event()).wait
+    # Passes 1, 2 and 4 read A, B and C, 3 and 5 decode between them; 6 decodes all three, 7 A and B, 8 C.
+    fail_at(network, 6, 8)
     async with serving(network) as engine:
         a, b, c = [await engine.generate(ask(label)) for label in (1, 2, 3)]
         held.set()
@@ -230,22 +250,23 @@ async def test_out_of_memory_costs_the_youngest_its_slot_and_the_others_nothing(
         assert alone(network, ask(label)).confirms(network.answers[ask(label).sampling])
 
 
-async def test_out_of_memory_while_reading_costs_the_reader_its_slot(network: Traced) -> None:
+async def test_memory_that_runs_out_twice_while_reading_costs_the_reader_its_slot(network: Traced) -> None:
     network.script[1] = (held := asyncio.Event()).wait
-    network.script[2] = partial(throw, OUT_OF_MEMORY)
+    fail_at(network, 2, 3)
     async with serving(network) as engine:
         a, b = [await engine.generate(ask(label)) for label in (1, 2)]
         held.set()
         with pytest.raises(Busy, match="memory"):
             await text_of(b)
         await text_of(a)
+        assert engine.status().running == 0
     assert alone(network, ask(1)).confirms(network.answers[ask(1).sampling])
 
 
-async def test_out_of_memory_costs_the_youngest_its_slot_even_after_rows_have_moved(network: Traced) -> None:
+async def test_memory_that_runs_out_after_rows_have_moved_costs_the_youngest_its_slot(network: Traced) -> None:
     network.script[1] = (held := asyncio.Event()).wait
     # A ends with its fourth token in pass 6, and C moves into its row.
-    network.script[7] = partial(throw, OUT_OF_MEMORY)
+    fail_at(network, 7, 8)
     async with serving(network) as engine:
         a, b, c = [await engine.generate(request) for request in (ask(1, max_tokens=4), ask(2), ask(3))]
         held.set()
@@ -253,6 +274,7 @@ async def test_out_of_memory_costs_the_youngest_its_slot_even_after_rows_have_mo
         with pytest.raises(Busy, match="memory"):
             await text_of(c)
         await text_of(b)
+    assert alone(network, ask(2)).confirms(network.answers[ask(2).sampling])
 
 
 async def test_moving_rows_that_fails_does_not_end_the_engine(network: Traced, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -267,6 +289,23 @@ async def test_moving_rows_that_fails_does_not_end_the_engine(network: Traced, m
 async def test_a_model_without_memory_for_its_slots_is_refused_at_the_start(
     tiny: Callable[[str], Loaded], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tiny("llama").network, "forward", lambda **_: throw(OUT_OF_MEMORY))
+    monkeypatch.setattr(Network, "_forward", lambda *_: throw(OUT_OF_MEMORY))
     with pytest.raises(DeviceUnusable, match="memory"):
         await LocalEngine("tiny", lambda: Network(tiny("llama"), slots=4, context=64), slots=4, queue=4).start()
+
+
+async def test_a_pass_that_hangs_shows_as_silence_until_it_ends(network: Traced, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Readiness and the watchdog go by the age of the last sign of life; it is not the wait for work that keeps it young."""
+    usual, hours = time.monotonic, [0.0]
+    monkeypatch.setattr("model.local.time.monotonic", lambda: usual() + hours[0])
+    ages: list[float] = []
+
+    def hang() -> None:
+        hours[0] = 3600.0
+        ages.append(engine.status().beat_age)
+
+    network.script[3] = hang
+    async with serving(network) as engine:
+        await text_of(await engine.generate(ask(1)))
+        ages.append(engine.status().beat_age)
+    assert ages[0] >= 3600 > 60 > ages[1]

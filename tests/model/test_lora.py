@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import torch
 from peft import PeftModel
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
@@ -163,7 +164,7 @@ async def test_the_live_lora_is_not_unloaded_and_an_unknown_one_not_switched_to(
         assert engine.status().live == NAMES[0]
 
 
-@pytest.mark.parametrize("change", ["another shape", "no such layer", "half a pair", "a norm"])
+@pytest.mark.parametrize("change", ["another shape", "no such layer", "half a pair", "a norm", "no number"])
 async def test_a_lora_that_does_not_fit_is_refused_and_the_engine_serves_on(base: Base, loras: dict[str, Unshelved], change: str) -> None:
     tensors = load_tensors(loras[NAMES[0]].weights)
     name = min(tensors)
@@ -172,6 +173,8 @@ async def test_a_lora_that_does_not_fit_is_refused_and_the_engine_serves_on(base
         tensors[name] = tensor[:, :3].contiguous()
     elif change == "no such layer":
         tensors[re.sub(r"layers\.\d", "layers.7", name)] = tensor
+    elif change == "no number":
+        tensors[name] = tensor.clone().fill_(torch.nan)
     elif change == "a norm":
         tensors["base_model.model.model.norm.lora_A.weight"] = tensor
     damaged = replace(loras[NAMES[0]], weights=save_tensors(tensors))

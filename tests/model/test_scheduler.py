@@ -15,12 +15,16 @@ class AnyOrder(RuleBasedStateMachine):
 
     @initialize(slots=st.integers(1, 4), queue=st.integers(0, 3))
     def begin(self, slots: int, queue: int) -> None:
-        self.scheduler = Scheduler(slots, queue, CHUNK, IDLE_CHUNK)
+        self.scheduler = Scheduler(slots, queue, CHUNK, IDLE_CHUNK, self.known)
         self.rows = [0] * slots
         self.waiting: list[int] = []
         self.prompts: dict[int, int] = {}  # job → length, of those that are in
         self.read: dict[int, int] = {}  # job → prompt tokens read, of those that hold a slot
         self.last_job = 0
+
+    def known(self, job: int) -> int:
+        """Every other job's prompt begins with up to eleven tokens that need no reading."""
+        return min(self.prompts[job] - 1, 11) if job % 2 else 0
 
     @rule(prompt=st.integers(1, 30))
     def add(self, prompt: int) -> None:
@@ -60,13 +64,17 @@ class AnyOrder(RuleBasedStateMachine):
         return step
 
     def read_chunk(self, chunk: Prefill, decoding: int) -> None:
-        if chunk.start == 0:
+        if chunk.job not in self.read:
             assert chunk.job == self.waiting.pop(0), "first come, first served"
             assert len(self.read) == decoding, "one prompt at a time"
+            assert chunk.start == chunk.known == self.known(chunk.job)
             self.rows[chunk.row] = chunk.job
+            self.read[chunk.job] = chunk.known
+        else:
+            assert chunk.known == 0, "what is known is put into the row once"
         assert chunk.row == decoding
         assert self.rows[chunk.row] == chunk.job
-        assert chunk.start == self.read.get(chunk.job, 0)
+        assert chunk.start == self.read[chunk.job]
         assert chunk.start < chunk.stop <= chunk.start + (CHUNK if decoding else IDLE_CHUNK)
         assert chunk.last == (chunk.stop == self.prompts[chunk.job])
         self.read[chunk.job] = chunk.stop
@@ -122,3 +130,15 @@ def test_a_place_is_free_as_soon_as_its_job_is_gone() -> None:
     scheduler.remove(1)
     assert scheduler.running == 0
     scheduler.add(2, 3)
+
+
+def test_a_changed_chunk_holds_from_the_next_plan_on() -> None:
+    scheduler = filled({1: 3, 2: 40}, slots=2)
+    scheduler.plan()
+    sizes = []
+    for chunk in (4, 10, 2):
+        scheduler.chunk = chunk
+        prefill = scheduler.plan().prefill
+        assert prefill is not None
+        sizes.append(prefill.stop - prefill.start)
+    assert sizes == [4, 10, 2]

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import AutoModelForCausalLM, LlamaConfig, Phi3Config, PreTrainedConfig, PreTrainedTokenizerFast, Qwen2Config
+from transformers import AutoModelForCausalLM, LlamaConfig, Phi3Config, PreTrainedConfig, PreTrainedTokenizerFast, Qwen2Config, Qwen3Config
 
 from model.chat import Message
 from model.device import Device
@@ -19,6 +19,7 @@ from model.engine import Generation, Request, Sampling
 from model.local import LocalEngine
 from model.network import Network
 from model.sampler import Sampler
+from model.slots import Place
 from model.weights import Base, Loaded
 
 FP32 = Device("cpu", torch.float32)
@@ -40,6 +41,7 @@ FAMILIES: dict[str, tuple[type[PreTrainedConfig], dict[str, Any]]] = {
     "llama": (LlamaConfig, {"num_key_value_heads": 2}),
     "qwen2": (Qwen2Config, {"num_key_value_heads": 2}),
     "phi3": (Phi3Config, {"sliding_window": 262144}),
+    "qwen3": (Qwen3Config, {"num_key_value_heads": 2, "head_dim": 16}),  # norms of q and k: runs through transformers' own forward pass
     "phi3.5": (Phi3Config, {"rope_parameters": LONGROPE, "original_max_position_embeddings": CONTEXT // 2}),
 }
 
@@ -99,12 +101,14 @@ class Traced(Network):
     written; what that raises, the pass raises.
     """
 
-    def __init__(self, loaded: Loaded, *, slots: int = 4, context: int = CONTEXT) -> None:
-        super().__init__(loaded, slots=slots, context=context)
+    def __init__(self, loaded: Loaded, *, slots: int = 4, context: int = CONTEXT, prefix_bytes: int = 2**20) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        super().__init__(loaded, slots=slots, context=context, prefix_bytes=prefix_bytes)
         self.loaded = loaded
         self.script: dict[int, Callable[[], object]] = {}
         self.answers: dict[Sampling, list[int]] = {}
         self.passes = 0
+        self.tokens_read = 0
         self._drawn: dict[Sampler, list[int]] = {}
 
     def sampler(self, sampling: Sampling) -> Sampler:
@@ -114,27 +118,31 @@ class Traced(Network):
 
     def read(self, row: int, start: int, tokens: Sequence[int], sampler: Sampler | None, lora: str | None = None) -> int | None:
         first = super().read(row, start, tokens, sampler, lora)
+        self.tokens_read += len(tokens)
         if sampler is not None and first is not None:
             self._drawn[sampler].append(first)
         return first
 
-    def decode(self, tokens: Sequence[int], samplers: Sequence[Sampler], loras: Sequence[str | None]) -> list[int]:
-        drawn = super().decode(tokens, samplers, loras)
+    def decode(self, tokens: Sequence[int], samplers: Sequence[Sampler], loras: Sequence[str | None], first: int = 0) -> list[int]:
+        drawn = super().decode(tokens, samplers, loras, first)
         for sampler, token in zip(samplers, drawn, strict=True):
             self._drawn[sampler].append(token)
         return drawn
 
+    def _forward(self, tokens: Sequence[Sequence[int]], place: Place) -> torch.Tensor:
+        logits = super()._forward(tokens, place)
+        if self._loop is not None:
+            asyncio.run_coroutine_threadsafe(self._play(), self._loop).result(timeout=10)
+        return logits
+
     @contextmanager
     def scripted(self) -> Iterator[None]:
         """Within, every pass waits for the event loop that runs now to play its part of the script."""
-        loop = asyncio.get_running_loop()
-        hook = self.loaded.network.lm_head.register_forward_pre_hook(
-            lambda *_: asyncio.run_coroutine_threadsafe(self._play(), loop).result(timeout=10)
-        )
+        self._loop = asyncio.get_running_loop()
         try:
             yield
         finally:
-            hook.remove()
+            self._loop = None
 
     async def _play(self) -> None:
         self.passes += 1
