@@ -41,7 +41,7 @@ def chart(medians: Mapping[str, float], rounds: Sequence[Mapping[str, float]], p
         places = [at + (number - (len(peers) - 1) / 2) * width for at in range(len(_STREAMS))]
         heights = [medians[f"{peer}_{streams}"] for streams in _STREAMS]
         bars = axes.bar(places, heights, width * 0.92, color=_COLOURS[peer], label=_NAMES[peer].replace("`", ""))
-        axes.bar_label(bars, fmt="%.0f", padding=3, fontsize=9)
+        axes.bar_label(bars, fmt="%.0f", label_type="center", color="white", fontsize=9)
         for place, streams in zip(places, _STREAMS, strict=True):
             dots = [each[f"{peer}_{streams}"] for each in rounds]
             axes.plot([place] * len(dots), dots, ".", color="black", markersize=3, alpha=0.6)
@@ -49,6 +49,7 @@ def chart(medians: Mapping[str, float], rounds: Sequence[Mapping[str, float]], p
     axes.set_ylabel("tokens a second")
     axes.set_title("Decode on two CPU cores, SmolLM2-135M", fontsize=11)
     axes.spines[["top", "right"]].set_visible(False)
+    axes.set_ylim(top=axes.get_ylim()[1] * 1.25)  # room for the legend
     axes.legend(frameon=False, fontsize=9, loc="upper left")
     figure.tight_layout()
     figure.savefig(path)
