@@ -37,9 +37,10 @@ def _no_collector() -> Iterator[None]:
 def _gather(night: Night) -> list[Example]:
     said = _said(night)
     known = known_to_live(night)
-    given = [*shipped(night.domains.system_prompt), *public.examples(night.settings.public_data, night.recipe, night.domains.system_prompt)]
+    own = shipped(night.domains.system_prompt)
+    given = [*own, *public.examples(night.settings.public_data, night.recipe, night.domains.system_prompt)]
     rules = Rules(night.domains, night.settings.languages, night.settings.review, night.settings.operators)
-    redactor = Redactor(said.user_names, night.settings.names_model, usual_words(shipped(night.domains.system_prompt)))
+    redactor = Redactor(said.user_names, night.settings.names_model, usual_words(own))
     night.names_found = redactor.finds_names
     memo = Memo(night.settings.home / "cache" / "curation.db" if said.rated else None, _rules_version(rules, night.settings.names_model))
     night.curated = curate(said, given, known, rules, redactor, memo)

@@ -116,7 +116,7 @@ def _ready(path: Path, version: str) -> sqlite3.Connection:
             connection.executescript("BEGIN IMMEDIATE; DELETE FROM found; DELETE FROM made_by")
             connection.execute("INSERT INTO made_by VALUES (?)", (version,))
             connection.execute("COMMIT")
-    except BaseException:
+    except sqlite3.Error:
         connection.close()
         raise
     return connection
