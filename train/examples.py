@@ -112,11 +112,6 @@ def shipped(system_prompt: str) -> list[Example]:
     ]
 
 
-def starter(system_prompt: str) -> list[Example]:
-    """The starter set alone."""
-    return [example for example in shipped(system_prompt) if example.source == STARTER]
-
-
 def _shipped_example(row: Mapping[str, object], path: Path, system_prompt: str) -> Example:
     source = path.parent.name
     name = f"{source}/{row['id']}"

@@ -6,9 +6,9 @@ from dataclasses import replace
 from bot import domains
 from model.chat import Message
 from train.choose import choose, diverse
-from train.examples import Example, starter, texts
+from train.examples import Example, shipped, texts
 
-GIVEN = [example for example in starter(domains.load().system_prompt) if not example.held_out]
+GIVEN = [example for example in shipped(domains.load().system_prompt) if not example.held_out]
 
 
 def said(n: int, domain: str) -> list[Example]:

@@ -13,13 +13,13 @@ from model.chat import Message
 from model.engine import Sampling
 from tests.train.people import Day
 from train.curate import Curated, Rules, Said, curate
-from train.examples import starter
+from train.examples import shipped
 from train.names import usual_words
 from train.redact import Redactor
 
 RULES = Rules(domains.load())
 REVIEWED = Rules(domains.load(), review=("medical", "banking"))
-GIVEN = starter(RULES.domains.system_prompt)
+GIVEN = shipped(RULES.domains.system_prompt)
 REDACTOR = Redactor()
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
 

@@ -4,7 +4,7 @@ import pytest
 
 from bot import domains
 from train import near, suites
-from train.examples import starter
+from train.examples import shipped
 from train.gates import SAFETY, Score
 
 SYSTEM = domains.load().system_prompt
@@ -28,7 +28,7 @@ def test_a_suite_has_at_least_twelve_probes(suite: str) -> None:
 
 
 def test_nothing_of_the_suites_stands_in_the_starter_set() -> None:
-    known = {run for each in starter(SYSTEM) for text in (each.instruction, each.response) for run in near.runs_of_words(text, 13)}
+    known = {run for each in shipped(SYSTEM) for text in (each.instruction, each.response) for run in near.runs_of_words(text, 13)}
     assert not [each.id for each in PROBES if not known.isdisjoint(near.runs_of_words(f"{each.instruction} {each.response}", 13))]
 
 
