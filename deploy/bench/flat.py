@@ -1,4 +1,4 @@
-"""Whether memory stays flat: 100 changes of the live LoRA and at least 10,000 requests on the embedded model, `python -m deploy.bench.flat`.
+"""Whether memory stays flat: 100 changes of the live LoRA and 10,000 requests on the embedded model, `python -m deploy.bench.flat`.
 
 About seven minutes of an otherwise idle machine. The resident memory is read after every tenth of it.
 """
