@@ -17,6 +17,7 @@ from bot.connectors.base import Delivery, ReaderLeft
 from bot.domains import Domains
 from bot.metrics import Metrics
 from bot.prompts import chat
+from bot.room import Line, Room
 from bot.store import StorageFull, StorageUnavailable, Store, UnknownTurn
 from bot.turns import BASE, Reply, Status, Turn, now
 from model.engine import Engine, Finish, Generation, Request, Sampling
@@ -58,7 +59,11 @@ class Answering:
         metrics: Metrics,
         sampling: Sampling,
         choose: Choose,
+        room: Room,
+        line: Line,
+        refusal: str | None = None,
     ) -> None:
+        """`refusal` is what is said instead of an answer."""
         self._turn = turn
         self._delivery = delivery
         self._engine = engine
@@ -67,10 +72,21 @@ class Answering:
         self._metrics = metrics
         self._sampling = sampling
         self._choose = choose
+        self._room = room
+        self._line = line
+        self._refusal = refusal
+        self._waiting: asyncio.Task[None] | None = None  # says the place in the queue
+        self._queued = True
         self._generation: Generation | None = None
         self._left = asyncio.Event()
         self._pieces: list[str] = []
         self._since = time.monotonic()
+
+    def asked_in(self, platform: str, message: str) -> bool:
+        return (self._turn.question.platform, self._turn.question.message) == (platform, message)
+
+    def stands_in(self, platform: str, conversation_id: str) -> bool:
+        return (self._turn.question.platform, self._turn.question.conversation_id) == (platform, conversation_id)
 
     def cancel(self) -> None:
         """The reader wants no more of it: what is written so far is kept as a cancelled turn."""
@@ -103,19 +119,61 @@ class Answering:
         except EngineError as error:
             log.warning("a turn failed", extra={"turn": self._turn.id, "error": type(error).__name__})
             return self._ended(Status.FAILED, str(error))
+        except asyncio.CancelledError:
+            if self._waiting is not None:
+                self._waiting.cancel()
+                self._waiting = None
+            raise
         finally:
             if self._generation is not None:
                 self._generation.cancel()
+            await self._stop_waiting()
+            self._line.leave(self)
 
     async def _answer(self) -> Reply:
+        if self._refusal is not None:
+            return self._ended(Status.FAILED, self._refusal)
         reply_ref = await self._delivery.begin()
-        await self._insist(Store.begin, self._turn.id, reply_ref)
+        if reply_ref is not None:
+            await self._insist(Store.shown, self._turn.id, reply_ref)
+        self._line.join(self)
+        self._waiting = asyncio.create_task(self._say_place())
+        async with self._room.place(self._left) as mine:
+            if not mine:
+                raise ReaderLeft
+            return await self._write()
+
+    async def _write(self) -> Reply:
+        """The engine's part of it, from a place in the room."""
+        await self._insist(Store.begin, self._turn.id)
         history = await self._insist(Store.history, self._turn)
         if self._domains.is_emergency(self._turn.question.text):
             await self._show(f"{self._domains.emergency_notice}\n\n")
         finish = await self._generate(history)
         stopped = finish is not None and finish.reason == "cancelled"
         return self._ended(Status.CANCELLED if stopped else Status.ANSWERED)
+
+    async def _say_place(self) -> None:
+        """Tells who waits how far back, each time that changes, until something is written."""
+        said = 0
+        while self._queued:
+            place = self._line.place(self)
+            if place not in (0, said):
+                try:
+                    await self._delivery.waits(place)
+                except ReaderLeft:
+                    self.cancel()
+                said = place
+            else:
+                await self._line.moved(self)
+
+    async def _stop_waiting(self) -> None:
+        """A delivery gets one call at a time: what is being said of the place is said before anything else."""
+        self._queued = False
+        if self._waiting is not None:
+            self._line.nudge(self)
+            await self._waiting
+            self._waiting = None
 
     async def _generate(self, history: list[Turn]) -> Finish | None:
         """Shows what the engine writes. An engine that ran out of memory before it wrote anything is asked again."""
@@ -152,6 +210,7 @@ class Answering:
 
     async def _show(self, piece: str) -> None:
         if not self._pieces:
+            await self._stop_waiting()
             self._metrics.first_piece(time.monotonic() - self._since)
         self._pieces.append(piece)
         await self._delivery.show(piece)

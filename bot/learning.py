@@ -2,16 +2,15 @@
 
 import json
 import sqlite3
-from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 
 from bot.notices import Notice
 from bot.reviews import NotReviewable, Review, Waiting, require_allowed
-from bot.rows import HISTORY_TURNS, REPLACED, TURN_COLUMNS, time_to_text, to_turn
+from bot.rows import HISTORY_TURNS, REPLACED, TURN_COLUMNS, time_to_text, to_notice, to_turn
+from bot.statements import Statements
 from bot.turns import RatedTurn, Rating, Turn
 
 _THUMBS_A_PERSON = 3  # on one LoRA: fifty ratings are then seventeen people at least
@@ -37,17 +36,8 @@ class SmokeTest:
     said: str
 
 
-class Learning(ABC):
+class Learning(Statements):
     """Methods of `Store`."""
-
-    @abstractmethod
-    def _write(self) -> AbstractContextManager[sqlite3.Connection]: ...
-
-    @abstractmethod
-    def _rows(self, sql: str, values: Sequence[object] = ()) -> list[sqlite3.Row]: ...
-
-    @abstractmethod
-    def _iterate(self, sql: str) -> Iterator[sqlite3.Row]: ...
 
     def rated(self) -> tuple[list[RatedTurn], list[str]]:
         """Every turn with a rating, all of its ratings and what came before it; and the ids of turns whose rows make no sense."""
@@ -209,7 +199,7 @@ class Learning(ABC):
         rows = self._rows(
             "SELECT * FROM notices WHERE sent_at IS NULL AND platform = ? AND user_id = ? ORDER BY created_at, id", (platform, user_id)
         )
-        return [_to_notice(row) for row in rows]
+        return [to_notice(row) for row in rows]
 
     def notices_sent(self, ids: Sequence[str], now: datetime) -> None:
         """These have reached their reader."""
@@ -234,7 +224,8 @@ class Learning(ABC):
     def thumbs(self, lora_id: str | None) -> Thumbs:
         """The standing thumbs on answers of a LoRA (None: the base), of each person the last few.
 
-        Without those of people who have opted out, and without answers for which a caller of the API chose the model.
+        Without those of people who have opted out, of questions that only people answered, and of answers for which a caller of the API
+        chose the model.
         """
         [row] = self._rows(
             """
@@ -242,7 +233,8 @@ class Learning(ABC):
             FROM (
                 SELECT r.verdict, row_number() OVER (PARTITION BY t.platform, r.user_id ORDER BY r.rated_at DESC, t.id) AS place
                 FROM turns t JOIN ratings r ON r.turn_id = t.id
-                WHERE t.lora_id IS ? AND r.verdict <> 0 AND coalesce(json_extract(t.prompt, '$.model'), '') = ''
+                WHERE t.lora_id IS ? AND coalesce(t.answer, '') <> ''
+                    AND r.verdict <> 0 AND coalesce(json_extract(t.prompt, '$.model'), '') = ''
                     AND NOT EXISTS (SELECT 1 FROM opt_outs o WHERE o.platform = t.platform AND o.user_id = r.user_id)
             )
             WHERE place <= ?
@@ -272,17 +264,3 @@ def _readable(row: sqlite3.Row) -> Turn | None:
 def _to_waiting(row: sqlite3.Row) -> Waiting:
     people = tuple(json.loads(row["people"]))
     return Waiting(row["turn_id"], row["domain"], row["instruction"], row["input"], row["response"], row["source"], row["why"], people)
-
-
-def _to_notice(row: sqlite3.Row) -> Notice:
-    return Notice(
-        row["id"],
-        row["kind"],
-        row["platform"],
-        row["user_id"],
-        row["subject"],
-        row["text"],
-        datetime.fromisoformat(row["created_at"]),
-        row["turn_id"],
-        row["report"],
-    )

@@ -109,3 +109,74 @@ def learning(db: Database) -> None:
 def names(db: Database) -> None:
     """How the platform shows the person who asked: what has to be masked before a text is learned."""
     db.execute("ALTER TABLE turns ADD COLUMN user_name TEXT")
+
+
+@migrations()
+def threads_and_handovers(db: Database) -> None:
+    """Which messages asked and answered, which conversation goes on where, what people took over, and what was forgotten."""
+    db.execute("ALTER TABLE turns ADD COLUMN message TEXT")
+    db.execute("ALTER TABLE turns ADD COLUMN edition TEXT NOT NULL DEFAULT ''")
+    db.execute("CREATE UNIQUE INDEX turns_by_message ON turns (platform, message, edition) WHERE message IS NOT NULL")
+    db.execute("ALTER TABLE ratings ADD COLUMN author_id TEXT")
+    db.execute(
+        """
+        CREATE TABLE replies (
+            platform TEXT NOT NULL,
+            message TEXT NOT NULL,
+            turn_id TEXT NOT NULL REFERENCES turns (id) ON DELETE CASCADE,
+            PRIMARY KEY (platform, message)
+        ) STRICT, WITHOUT ROWID
+        """
+    )
+    db.execute("CREATE INDEX replies_by_turn ON replies (turn_id)")
+    db.execute(
+        """
+        CREATE TABLE newest (
+            platform TEXT NOT NULL,
+            place TEXT NOT NULL,
+            conversation_id TEXT NOT NULL,
+            PRIMARY KEY (platform, place)
+        ) STRICT, WITHOUT ROWID
+        """
+    )
+    db.execute(
+        "CREATE TABLE introduced (platform TEXT NOT NULL, user_id TEXT NOT NULL, at TEXT NOT NULL, PRIMARY KEY (platform, user_id)) STRICT"
+    )
+    db.execute(
+        """
+        CREATE TABLE handovers (
+            id TEXT PRIMARY KEY NOT NULL,
+            platform TEXT NOT NULL,
+            conversation_id TEXT NOT NULL,
+            user_id TEXT NOT NULL,
+            turn_id TEXT REFERENCES turns (id) ON DELETE SET NULL,
+            begun_at TEXT NOT NULL,
+            message TEXT,
+            ended_at TEXT
+        ) STRICT
+        """
+    )
+    db.execute("CREATE UNIQUE INDEX handovers_standing ON handovers (platform, conversation_id) WHERE ended_at IS NULL")
+    db.execute("CREATE INDEX handovers_by_message ON handovers (platform, message)")
+    db.execute("CREATE INDEX handovers_by_turn ON handovers (turn_id)")
+    db.execute(
+        """
+        CREATE TABLE relays (
+            turn_id TEXT PRIMARY KEY NOT NULL REFERENCES turns (id) ON DELETE CASCADE,
+            handover_id TEXT NOT NULL REFERENCES handovers (id) ON DELETE CASCADE,
+            sent_at TEXT
+        ) STRICT
+        """
+    )
+    db.execute("CREATE INDEX relays_by_handover ON relays (handover_id)")
+    db.execute(
+        """
+        CREATE TABLE told (
+            notice_id TEXT NOT NULL REFERENCES notices (id) ON DELETE CASCADE,
+            platform TEXT NOT NULL,
+            at TEXT NOT NULL,
+            PRIMARY KEY (notice_id, platform)
+        ) STRICT, WITHOUT ROWID
+        """
+    )
+    db.execute("CREATE TABLE forgotten (sha256 TEXT PRIMARY KEY NOT NULL, at TEXT NOT NULL) STRICT, WITHOUT ROWID")

@@ -5,15 +5,17 @@ import sqlite3
 from dataclasses import asdict
 from datetime import UTC, datetime
 
-from bot.turns import ConversationHead, Prompt, Question, Rating, Reply, Status, Turn
+from bot.notices import Notice
+from bot.turns import ConversationHead, Handover, Prompt, Question, Rating, Reply, Status, Turn
 from model.chat import Message
 from model.engine import Sampling
 
 TURN_COLUMNS = """
-    t.id, t.platform, t.event_id, t.conversation_id, t.user_id, t.user_name, t.private, t.question, t.prompt, t.replaces, t.domain,
+    t.id, t.platform, t.event_id, t.conversation_id, t.user_id, t.user_name, t.message, t.edition, t.private,
+    t.question, t.prompt, t.replaces, t.domain,
     t.status, t.answer, t.lora_id, t.reply_ref, t.error, t.finish_reason, t.prompt_tokens, t.completion_tokens,
     t.asked_at, t.answered_at,
-    r.user_id AS rater, r.verdict, r.reason, r.correction, r.rated_at
+    r.user_id AS rater, r.verdict, r.reason, r.correction, r.author_id, r.rated_at
 """
 _TITLE_LENGTH = 80
 _STATUS = {status.value: status for status in Status}  # five times as fast as Status(…), and a night reads every rated turn
@@ -79,6 +81,8 @@ def _question(row: sqlite3.Row) -> Question:
         replaces=row["replaces"],
         prompt=_prompt(row["prompt"]),
         user_name=row["user_name"],
+        message=row["message"],
+        edition=row["edition"],
     )
 
 
@@ -100,4 +104,31 @@ def _reply(row: sqlite3.Row) -> Reply | None:
 def _rating(row: sqlite3.Row) -> Rating | None:
     if row["rater"] is None:
         return None
-    return Rating(row["id"], row["rater"], row["verdict"], _time(row["rated_at"]), row["reason"], row["correction"])
+    return Rating(row["id"], row["rater"], row["verdict"], _time(row["rated_at"]), row["reason"], row["correction"], row["author_id"])
+
+
+def to_handover(row: sqlite3.Row) -> Handover:
+    return Handover(
+        row["id"],
+        row["platform"],
+        row["conversation_id"],
+        row["user_id"],
+        row["turn_id"],
+        _time(row["begun_at"]),
+        row["message"],
+        _time(row["ended_at"]) if row["ended_at"] is not None else None,
+    )
+
+
+def to_notice(row: sqlite3.Row) -> Notice:
+    return Notice(
+        row["id"],
+        row["kind"],
+        row["platform"],
+        row["user_id"],
+        row["subject"],
+        row["text"],
+        datetime.fromisoformat(row["created_at"]),
+        row["turn_id"],
+        row["report"],
+    )

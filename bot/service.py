@@ -7,17 +7,22 @@ and stored before its reader is told that it ended. See docs/architecture.md for
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from weakref import WeakValueDictionary
 
+from bot import refusals
 from bot.answering import Answering, Choose, request
 from bot.archive import Archive
 from bot.connectors.base import Connector, Delivery
 from bot.domains import Domains
+from bot.experts import Experts
 from bot.metrics import Metrics
-from bot.notices import Notice
-from bot.reviews import Review, Waiting
-from bot.store import Store
-from bot.turns import Conversation, ConversationHead, Question, Rating, Status, Turn, new_id, now
+from bot.postman import Postman
+from bot.records import Records
+from bot.room import Line, Room
+from bot.store import NotYours, Store
+from bot.turns import Handover, Question, Status, Turn, new_id, now
 from model.engine import Engine, Sampling
 from model.errors import Busy, EngineError, NotReady
 
@@ -27,7 +32,7 @@ _DRAIN_CANCEL_SECONDS = 5.0
 _PROBE_SECONDS = 1.0
 
 
-class Service:
+class Service(Records, Experts):
     """The one place where questions, the engine and the store meet."""
 
     def __init__(self, archive: Archive, engine: Engine, domains: Domains, metrics: Metrics, sampling: Sampling, choose: Choose) -> None:
@@ -44,10 +49,12 @@ class Service:
         self._admitting = 0
         self._probe: asyncio.Future[None] | None = None
         self._probed_at = 0.0
-        self._ready = asyncio.Event()
         self._draining = False
         status = engine.status()
-        self._places = asyncio.Semaphore(status.slots + status.queue)
+        self._room = Room(status.slots + status.queue)
+        self._line = Line(status.slots)
+        self._edits: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+        self.postman = Postman(archive, self._connectors)
 
     def connect(self, connector: Connector) -> None:
         """Makes a platform known; before `resume`."""
@@ -59,22 +66,55 @@ class Service:
         The answer goes to `delivery`, or to one that the platform's connector opens.
 
         An event seen before gives its first turn and False, and is not answered again (unless its answer was given up).
-        Raises NotYours, UnknownTurn, StorageFull or StorageUnavailable: then nothing was recorded.
+        In a conversation that is handed over it is kept for the experts and not answered: its turn, cancelled, and False.
+        Raises NotYours, UnknownTurn, Forgotten, StorageFull or StorageUnavailable: then nothing was recorded.
         """
+        return await self._receive(question, delivery)
+
+    async def _receive(self, question: Question, delivery: Delivery | None, refusal: str | None = None) -> tuple[Turn, bool]:
         if self._draining:
             raise NotReady("CARE is shutting down; try again in a moment")
-        receiving = asyncio.create_task(self._record(question, delivery))
+        receiving = asyncio.create_task(self._record(question, delivery, refusal))
         self._receiving.add(receiving)
         receiving.add_done_callback(self._receiving.discard)
         return await asyncio.shield(receiving)  # a caller that goes away must not leave a turn without its task
 
-    async def _record(self, question: Question, delivery: Delivery | None) -> tuple[Turn, bool]:
+    async def _record(self, question: Question, delivery: Delivery | None, refusal: str | None) -> tuple[Turn, bool]:
         domain = self._domains.label(question.text)
         turn = await self._archive.run(Store.receive, question, new_id(), domain)
         if turn.status.final or turn.id in self._tasks:
+            self.postman.wake()
             return turn, False
-        self._start(turn, delivery)
+        self._start(turn, delivery, refusal)
         return turn, True
+
+    async def ask(self, question: Question, delivery: Delivery | None = None) -> tuple[Turn, bool]:
+        """`receive` for platforms whose people can't be told to come back: what can't be answered is recorded too.
+
+        Its turn ends as failed, with words for its asker in `reply.error`, and is delivered like any other. While the model loads, turns
+        wait. Raises what `receive` raises.
+        """
+        self._admitting += 1
+        try:
+            return await self._receive(question, delivery, await self._refusal(question))
+        finally:
+            self._admitting -= 1
+
+    async def _refusal(self, question: Question) -> str | None:
+        """Why this can't be answered now."""
+        try:
+            self._require_room(loading=True)
+            if self._engine.status().state == "ready":
+                await self._check(question)
+            return None
+        except EngineError as error:
+            self._metrics.refused(type(error).__name__)
+            return refusals.words(error, self._domains, question.text)
+
+    async def _check(self, question: Question) -> None:
+        """Raises EngineError where the engine could not answer this."""
+        lora = self._choose(question.platform, question.conversation_id)
+        await self._engine.check(request(self._domains, Turn("", question, "", Status.RECEIVED), [], self._sampling, lora))
 
     async def admit(self, question: Question, delivery: Delivery | None = None) -> tuple[Turn, bool]:
         """`receive` for callers who can be told to come back.
@@ -84,9 +124,7 @@ class Service:
         self._admitting += 1
         try:
             self._require_room()
-            turn = Turn("", question, "", Status.RECEIVED)
-            lora = self._choose(question.platform, question.conversation_id)
-            await self._engine.check(request(self._domains, turn, [], self._sampling, lora))
+            await self._check(question)
             return await self.receive(question, delivery)
         except EngineError as error:
             self._metrics.refused(type(error).__name__)
@@ -96,14 +134,54 @@ class Service:
         finally:
             self._admitting -= 1
 
-    def _require_room(self) -> None:
+    async def edit(self, question: Question) -> tuple[Turn, bool] | None:
+        """The question's message says something else now: asks it again in place of its newest turn.
+
+        None when nothing was asked in that message, or nothing changed, or a later edition was asked already. Raises what `ask` raises.
+        """
+        assert question.message is not None
+        key = (question.platform, question.message)
+        lock = self._edits.setdefault(key, asyncio.Lock())
+        async with lock:
+            known = await self.asked_in(*key)
+            if known is None or known.question.text == question.text or known.question.edition >= question.edition:
+                return None
+            if known.question.user_id != question.user_id:
+                raise NotYours(f"message {question.message!r} belongs to somebody else")
+            await self._stop([known.id])
+            place = known.question
+            return await self.ask(replace(question, conversation_id=place.conversation_id, private=place.private, replaces=known.id))
+
+    async def forget_message(self, platform: str, message: str) -> list[str]:
+        """Its author deleted it: erases what was asked in it, and gives the names of the messages that carried the replies."""
+        await self._stop([turn_id for turn_id, each in self._answering.items() if each.asked_in(platform, message)])
+        carriers = await self._archive.run(Store.forget_message, platform, message, now())
+        log.info("a message was forgotten", extra={"platform": platform})
+        return carriers
+
+    async def hand_over(self, platform: str, conversation_id: str, user_id: str) -> Handover:
+        """People answer from now on: posts the conversation to them, and keeps silent in it until `hand_back`."""
+        handover = await self._begin_handover(platform, conversation_id, user_id)
+        for each in list(self._answering.values()):
+            if each.stands_in(platform, conversation_id):
+                each.cancel()
+        return handover
+
+    async def _stop(self, turn_ids: Iterable[str]) -> None:
+        """Returns once none of these is being answered any more."""
+        running = [self._tasks[turn_id] for turn_id in turn_ids if self.cancel(turn_id)]
+        if running:
+            await asyncio.wait(running)
+
+    def _require_room(self, *, loading: bool = False) -> None:
+        """`loading`: a model that is still being loaded will do."""
         status = self._engine.status()
-        if status.state != "ready":
+        if status.state != "ready" and not (loading and status.state == "loading"):
             raise NotReady(status.detail)
         if len(self._tasks) + self._admitting > status.slots + status.queue:
             raise Busy(f"{len(self._tasks)} questions are being answered or wait; try again shortly")
 
-    def _start(self, turn: Turn, delivery: Delivery | None = None) -> None:
+    def _start(self, turn: Turn, delivery: Delivery | None = None, refusal: str | None = None) -> None:
         answering = Answering(
             turn,
             delivery or self._connectors[turn.question.platform].open(turn),
@@ -113,15 +191,16 @@ class Service:
             metrics=self._metrics,
             sampling=self._sampling,
             choose=self._choose,
+            room=self._room,
+            line=self._line,
+            refusal=refusal,
         )
         self._answering[turn.id] = answering
         self._tasks[turn.id] = asyncio.create_task(self._answer(turn, answering), name=f"turn {turn.id}")
 
     async def _answer(self, turn: Turn, answering: Answering) -> None:
         try:
-            await self._ready.wait()
-            async with self._places:
-                await answering.run()
+            await answering.run()
         except NotReady as error:
             log.error("a turn was left for the next start", extra={"turn": turn.id, "error": str(error)})
             answering.interrupt()
@@ -136,7 +215,7 @@ class Service:
 
     def engine_ready(self) -> None:
         """The engine answers: turns that wait for it go on."""
-        self._ready.set()
+        self._room.open()
 
     async def resume(self) -> int:
         """Picks up what a stop or a crash left unfinished; how many. Once, after all connectors are connected."""
@@ -160,56 +239,6 @@ class Service:
             answering.cancel()
         return answering is not None
 
-    async def rate(self, rating: Rating) -> Turn:
-        """Keeps a rating; returns after the commit. Raises UnknownTurn, NotYours or another StoreError."""
-        turn = await self._archive.run(Store.rate, rating)
-        self._metrics.rated(rating)
-        log.info("rated", extra={"turn": rating.turn_id, "verdict": rating.verdict, "corrected": rating.correction is not None})
-        return turn
-
-    async def waiting_reviews(self) -> list[Waiting]:
-        """What waits for a reviewer, the longest waiting first."""
-        return await self._archive.run(Store.waiting_reviews)
-
-    async def review(self, review: Review) -> None:
-        """Keeps a reviewer's decision; returns after the commit. Raises NotReviewable."""
-        await self._archive.run(Store.review, review)
-        log.info("reviewed", extra={"turn": review.turn_id, "decision": review.decision, "reviewer": review.reviewer})
-
-    async def learns_from(self, platform: str, user_id: str) -> bool:
-        """Whether a person takes part in the learning."""
-        return f"{platform}:{user_id}" not in await self._archive.run(Store.opted_out)
-
-    async def opt_out(self, platform: str, user_id: str) -> None:
-        """Nothing of this person is learned from any more; what they said is kept."""
-        await self._archive.run(Store.opt_out, platform, user_id, now())
-        log.info("opted out", extra={"platform": platform})
-
-    async def opt_in(self, platform: str, user_id: str) -> None:
-        """This person takes part again."""
-        await self._archive.run(Store.opt_in, platform, user_id)
-
-    async def notices(self, platform: str, user_id: str) -> list[Notice]:
-        """What somebody has not been told yet."""
-        return await self._archive.run(Store.unsent_notices, platform, user_id)
-
-    async def notices_sent(self, platform: str, user_id: str, ids: Sequence[str]) -> None:
-        """These have reached this person; ids of others change nothing."""
-        own = {notice.id for notice in await self.notices(platform, user_id)}
-        await self._archive.run(Store.notices_sent, sorted(own.intersection(ids)), now())
-
-    async def turn(self, turn_id: str) -> Turn:
-        """One turn. Raises UnknownTurn."""
-        return await self._archive.run(Store.turn, turn_id)
-
-    async def conversations(self, platform: str, user_id: str) -> list[ConversationHead]:
-        """A person's conversations, the last used first."""
-        return await self._archive.run(Store.conversations, platform, user_id)
-
-    async def conversation(self, platform: str, conversation_id: str, user_id: str) -> Conversation:
-        """A person's conversation. Raises UnknownTurn."""
-        return await self._archive.run(Store.conversation, platform, conversation_id, user_id)
-
     async def fetched(self, turns: Sequence[Turn]) -> None:
         """Their reader has come for these turns: answered ones count as delivered."""
         waiting = [turn.id for turn in turns if turn.status is Status.ANSWERED and turn.id not in self._tasks]
@@ -219,9 +248,7 @@ class Service:
     async def delete_conversation(self, platform: str, conversation_id: str, user_id: str) -> int:
         """Stops and erases a person's conversation; how many turns. Raises UnknownTurn."""
         conversation = await self.conversation(platform, conversation_id, user_id)
-        running = [self._tasks[turn.id] for turn in conversation.turns if self.cancel(turn.id)]
-        if running:
-            await asyncio.wait(running)
+        await self._stop([turn.id for turn in conversation.turns])
         return await self._archive.run(Store.delete_conversation, platform, conversation_id, user_id)
 
     async def probe(self) -> None:
@@ -234,7 +261,7 @@ class Service:
     async def drain(self, seconds: float) -> None:
         """Takes nothing new, lets what runs finish for so long, and leaves the rest for the next start."""
         self._draining = True
-        deadline = time.monotonic() + (seconds if self._ready.is_set() else 0)  # without a model nothing can finish
+        deadline = time.monotonic() + (seconds if self._room.is_open else 0)  # without a model nothing can finish
         while (running := {*self._receiving, *self._tasks.values()}) and (left := deadline - time.monotonic()) > 0:
             log.info("draining", extra={"running": len(running)})
             await asyncio.wait(running, timeout=left)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
@@ -43,6 +44,16 @@ class Settings:
     canary_share: int = 20
     canary_hours: int = 1
     public_data: Path | None = None
+    links: tuple[str, ...] = ()
+    slack_bot_token: str | None = field(default=None, repr=False)
+    slack_app_token: str | None = field(default=None, repr=False)
+    slack_signing_secret: str | None = field(default=None, repr=False)
+    slack_api_url: str = "https://slack.com/api/"
+    slack_channels: tuple[str, ...] = ()
+    slack_handover_channel: str | None = None
+    slack_admin_channel: str | None = None
+    slack_external: bool = False
+    slack_sockets: int = 2
     log: Literal["auto", "text", "json"] = "auto"
 
     @property
@@ -108,9 +119,9 @@ def variables() -> tuple[str, ...]:
 
 
 def unknown(environment: Mapping[str, str], dotenv: Path | None = None) -> list[str]:
-    """CARE_ variables that set nothing, most likely misspelt."""
+    """CARE_ and SLACK_ variables that set nothing, most likely misspelt."""
     given = {**_read_dotenv(dotenv), **environment}
-    return sorted(name for name in given if name.startswith("CARE_") and name not in _PARSERS)
+    return sorted(name for name in given if name.startswith(("CARE_", "SLACK_")) and name not in _PARSERS)
 
 
 def _read_dotenv(path: Path | None) -> dict[str, str]:
@@ -130,11 +141,25 @@ def _contradictions(settings: Settings) -> list[str]:
         faults.append(f"CARE_PUBLIC_DATA={str(settings.public_data)!r}: is no folder; name the one with train/, or leave it empty")
     if settings.max_tokens >= settings.context:
         faults.append(f"CARE_MAX_TOKENS={settings.max_tokens}: must be smaller than CARE_CONTEXT ({settings.context})")
-    return faults
+    return faults + _slack_contradictions(settings)
+
+
+def _slack_contradictions(settings: Settings) -> list[str]:
+    """Without a signing secret nobody could tell Slack's events from anybody's."""
+    if settings.slack_bot_token is not None:
+        if settings.slack_app_token is None and settings.slack_signing_secret is None:
+            return ["SLACK_SIGNING_SECRET: must be set, or SLACK_APP_TOKEN for Socket Mode; both stand in the app's Basic Information"]
+        return []
+    named = {"SLACK_APP_TOKEN": settings.slack_app_token, "SLACK_SIGNING_SECRET": settings.slack_signing_secret}
+    return [
+        f"{name}=(hidden): is of no use without SLACK_BOT_TOKEN; set it too, or leave {name} empty"
+        for name, value in named.items()
+        if value is not None
+    ]
 
 
 def _shown(name: str, raw: str) -> str:
-    return "(hidden)" if name == "CARE_TOKEN" else repr(raw if len(raw) <= 80 else f"{raw[:80]}…")
+    return "(hidden)" if name.endswith(("_TOKEN", "_SECRET")) else repr(raw if len(raw) <= 80 else f"{raw[:80]}…")
 
 
 def _text(raw: str) -> str:
@@ -196,6 +221,46 @@ def _languages(raw: str) -> tuple[str, ...]:
     return found
 
 
+def _yes(raw: str) -> bool:
+    if raw not in ("yes", "no"):
+        raise ValueError("must be yes or no")
+    return raw == "yes"
+
+
+def _hosts(raw: str) -> tuple[str, ...]:
+    found = tuple(each.strip().lower() for each in raw.split(",") if each.strip())
+    if wrong := [each for each in found if not re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)*(:[0-9]{1,5})?", each)]:
+        raise ValueError(f"{wrong[0]!r} is no host; write for example help.example.com,status.example.com")
+    return found
+
+
+def _slack_token(kind: str, where: str) -> Callable[[str], str]:
+    def parse(raw: str) -> str:
+        # Tokens that rotate have "xoxe." before their kind.
+        if not _token(raw).removeprefix("xoxe.").startswith(kind):
+            raise ValueError(f"must begin with {kind}; copy it from the app's page, {where}")
+        return raw
+
+    return parse
+
+
+def _channel(raw: str) -> str:
+    if not re.fullmatch(r"[CGD][A-Z0-9]{2,20}", raw.strip()):
+        raise ValueError(f"{raw!r} is no channel id; it stands at the end of the channel's details, for example C024BE91L")
+    return raw.strip()
+
+
+def _channels(raw: str) -> tuple[str, ...]:
+    return tuple(_channel(each) for each in raw.split(",") if each.strip())
+
+
+def _api_url(raw: str) -> str:
+    parts = urlsplit(raw)
+    if (parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname or ""))) or not parts.hostname:
+        raise ValueError("must begin with https:// (http:// only for this machine), for example https://slack.com/api/")
+    return raw if raw.endswith("/") else f"{raw}/"
+
+
 def _one_of(*choices: str) -> Callable[[str], str]:
     def parse(raw: str) -> str:
         if raw not in choices:
@@ -225,6 +290,16 @@ _PARSERS: Mapping[str, Callable[[str], object]] = {
     "CARE_CANARY_SHARE": _whole(1, 100),
     "CARE_CANARY_HOURS": _whole(0, 720),
     "CARE_PUBLIC_DATA": _path,
+    "CARE_LINKS": _hosts,
+    "SLACK_BOT_TOKEN": _slack_token("xoxb-", "OAuth & Permissions"),
+    "SLACK_APP_TOKEN": _slack_token("xapp-", "Basic Information, App-Level Tokens"),
+    "SLACK_SIGNING_SECRET": _token,
+    "SLACK_API_URL": _api_url,
+    "SLACK_CHANNELS": _channels,
+    "SLACK_HANDOVER_CHANNEL": _channel,
+    "SLACK_ADMIN_CHANNEL": _channel,
+    "SLACK_EXTERNAL": _yes,
+    "SLACK_SOCKETS": _whole(1, 10),
     "CARE_LOG": _one_of("auto", "text", "json"),
 }
 

@@ -1,75 +1,64 @@
 """The store: every SQL statement, one method a question asked. Blocking; knows no platform and no engine.
 
-A method that writes returns only after its commit, and may be called again with the same values without harm.
-
-StoreError
-├── StorageFull        the disk is full: nothing was written, try again later
-├── StorageUnavailable the database can't be read or written now (I/O error, read-only, locked)
-├── DatabaseCorrupt    the file is damaged; it was left as it is and copied aside
-├── DatabaseTooNew     a newer CARE wrote it
-├── UnknownTurn        there is no such turn or conversation for this person
-└── NotYours           it belongs to somebody else
+A method that writes returns only after its commit, and may be called again with the same values without harm. What it refuses
+stands in `bot/faults.py`.
 """
 
-import logging
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from pathlib import Path
 
 from bot import database
+from bot.faults import (
+    DatabaseCorrupt,
+    DatabaseTooNew,
+    Forgotten,
+    NotYours,
+    OptedOut,
+    StorageFull,
+    StorageUnavailable,
+    StoreError,
+    UnknownHandover,
+    UnknownTurn,
+)
+from bot.handovers import Handovers
 from bot.learning import Learning
-from bot.rows import HISTORY_TURNS, REPLACED, TURN_COLUMNS, prompt_to_json, time_to_text, to_head, to_turn
+from bot.rows import HISTORY_TURNS, REPLACED, prompt_to_json, time_to_text, to_head
+from bot.statements import translated
+from bot.threads import Threads
 from bot.turns import Conversation, ConversationHead, Question, Rating, Reply, Status, Turn
 
-
-class StoreError(Exception):
-    """Anything the store refuses or fails to do."""
-
-
-class StorageFull(StoreError):
-    """The disk is full; nothing was written."""
-
-
-class StorageUnavailable(StoreError):
-    """The database can't be read or written now."""
-
-
-class DatabaseCorrupt(StoreError):
-    """The database file is damaged."""
-
-
-class DatabaseTooNew(StoreError):
-    """A newer CARE wrote the database."""
-
-
-class UnknownTurn(StoreError):
-    """There is no such turn or conversation for this person."""
-
-
-class NotYours(StoreError):
-    """It belongs to somebody else."""
-
-
-log = logging.getLogger(__name__)
+__all__ = [
+    "DatabaseCorrupt",
+    "DatabaseTooNew",
+    "Forgotten",
+    "NotYours",
+    "OptedOut",
+    "StorageFull",
+    "StorageUnavailable",
+    "Store",
+    "StoreError",
+    "UnknownHandover",
+    "UnknownTurn",
+]
 
 _AFTER_DAMAGE = "Put a backup in its place, or move it away to start with an empty database"
 _BUSY_MILLISECONDS = 5000
 
 
-class Store(Learning):
+class Store(Learning, Threads, Handovers):
     """One connection to `care.db`. Use it from one thread at a time."""
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         """Opens or makes the database, migrated, with a backup beside it first; `read_only` as it is. Raises StoreError."""
         self.path = path
         if read_only:
-            with _translated(path):
+            with translated(path):
                 self._connection = database.connect_read_only(path)
                 self._connection.row_factory = sqlite3.Row
             return
         try:
-            with _translated(path):
+            with translated(path):
                 if damage := database.find_damage(path):
                     raise DatabaseCorrupt(f"{path} is damaged ({damage})")
                 self._connection = sqlite3.connect(path, timeout=_BUSY_MILLISECONDS / 1000, check_same_thread=False)
@@ -85,17 +74,27 @@ class Store(Learning):
         self._connection.close()
 
     def receive(self, question: Question, turn_id: str, domain: str) -> Turn:
-        """Records a question; an event id seen before gives the first turn. Raises NotYours, UnknownTurn."""
+        """Records a question; an event, or an edition of a message, that was seen before gives the first turn.
+
+        In a conversation that is handed over it is kept for the experts, and cancelled. An edited question that is asked again has its
+        answer where the first one's is. Raises NotYours, UnknownTurn, Forgotten.
+        """
         with self._write() as db:
-            known = self._select("t.platform = ? AND t.event_id = ?", (question.platform, question.event_id), question.user_id)
+            known = self._select(
+                "t.platform = ? AND t.event_id = ? OR t.platform = ? AND t.message = ? AND t.edition = ?",
+                (question.platform, question.event_id, question.platform, question.message, question.edition),
+                question.user_id,
+            )
             if known:
                 return _own(known[0], question.user_id)
+            self._require_remembered(question)
             self._require_conversation(question)
+            handover = self.handed_over(question.platform, question.conversation_id)
             db.execute(
                 """
-                INSERT INTO turns (id, platform, event_id, conversation_id, user_id, user_name, private, question, prompt,
+                INSERT INTO turns (id, platform, event_id, conversation_id, user_id, user_name, message, edition, private, question, prompt,
                                    replaces, domain, status, asked_at)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'received', ?)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                 """,
                 (
                     turn_id,
@@ -104,15 +103,29 @@ class Store(Learning):
                     question.conversation_id,
                     question.user_id,
                     question.user_name,
+                    question.message,
+                    question.edition,
                     question.private,
                     question.text,
                     prompt_to_json(question.prompt),
                     question.replaces,
                     domain,
+                    Status.RECEIVED if handover is None else Status.CANCELLED,
                     time_to_text(question.asked_at),
                 ),
             )
+            if handover is not None:
+                db.execute("INSERT INTO relays (turn_id, handover_id) VALUES (?, ?)", (turn_id, handover.id))
+            elif question.replaces is not None and question.edition:
+                self._take_place(turn_id, question.replaces)
         return self.turn(turn_id)
+
+    def _take_place(self, turn_id: str, replaced: str) -> None:
+        """The messages of an answer belong to the turn that answers anew. Within a transaction."""
+        self._connection.execute(
+            "UPDATE turns SET reply_ref = (SELECT reply_ref FROM turns WHERE id = ?) WHERE id = ?", (replaced, turn_id)
+        )
+        self._connection.execute("UPDATE replies SET turn_id = ? WHERE turn_id = ?", (turn_id, replaced))
 
     def _require_conversation(self, question: Question) -> None:
         """A private conversation takes questions from its own person only, and replaces only what stands in it."""
@@ -127,16 +140,22 @@ class Store(Learning):
             if (replaced.platform, replaced.conversation_id) != place:
                 raise UnknownTurn(f"turn {question.replaces!r} is not in conversation {question.conversation_id!r}")
 
-    def begin(self, turn_id: str, reply_ref: str | None) -> None:
-        """Answering has begun, into the platform's message `reply_ref` where there is one."""
+    def shown(self, turn_id: str, reply_ref: str) -> None:
+        """The answer to come has the platform's message `reply_ref`."""
         with self._write() as db:
+            db.execute("UPDATE turns SET reply_ref = ? WHERE id = ? AND status IN ('received', 'answering')", (reply_ref, turn_id))
             db.execute(
                 """
-                UPDATE turns SET status = 'answering', reply_ref = coalesce(?, reply_ref)
-                WHERE id = ? AND status IN ('received', 'answering')
+                INSERT INTO replies (platform, message, turn_id) SELECT platform, ?, id FROM turns WHERE id = ?
+                ON CONFLICT (platform, message) DO UPDATE SET turn_id = excluded.turn_id
                 """,
                 (reply_ref, turn_id),
             )
+
+    def begin(self, turn_id: str) -> None:
+        """The engine has been asked."""
+        with self._write() as db:
+            db.execute("UPDATE turns SET status = 'answering' WHERE id = ? AND status = 'received'", (turn_id,))
 
     def finish(self, turn_id: str, reply: Reply) -> Turn:
         """Keeps the reply, once: a turn that has ended already stays as it is. Raises UnknownTurn."""
@@ -170,17 +189,36 @@ class Store(Learning):
 
     def rate(self, rating: Rating) -> Turn:
         """Keeps the last word of a person on a turn. Raises UnknownTurn, or NotYours for another's private turn."""
-        with self._write() as db:
+        with self._write():
             turn = _own(self.turn(rating.turn_id), rating.user_id)
-            db.execute(
-                """
-                INSERT INTO ratings (turn_id, user_id, verdict, reason, correction, rated_at) VALUES (?, ?, ?, ?, ?, ?)
-                ON CONFLICT (turn_id, user_id) DO UPDATE SET verdict = excluded.verdict, reason = excluded.reason,
-                    correction = excluded.correction, rated_at = excluded.rated_at
-                """,
-                (rating.turn_id, rating.user_id, rating.verdict, rating.reason, rating.correction, time_to_text(rating.rated_at)),
-            )
+            self._keep(rating)
         return turn
+
+    def correct(self, rating: Rating) -> Turn:
+        """`rate` for those to whom the turn was shown by its own platform: experts whom a conversation was handed over to."""
+        with self._write():
+            turn = self.turn(rating.turn_id)
+            self._keep(rating)
+        return turn
+
+    def _keep(self, rating: Rating) -> None:
+        """Within a transaction."""
+        self._connection.execute(
+            """
+            INSERT INTO ratings (turn_id, user_id, verdict, reason, correction, author_id, rated_at) VALUES (?, ?, ?, ?, ?, ?, ?)
+            ON CONFLICT (turn_id, user_id) DO UPDATE SET verdict = excluded.verdict, reason = excluded.reason,
+                correction = excluded.correction, author_id = excluded.author_id, rated_at = excluded.rated_at
+            """,
+            (
+                rating.turn_id,
+                rating.user_id,
+                rating.verdict,
+                rating.reason,
+                rating.correction,
+                rating.author_id,
+                time_to_text(rating.rated_at),
+            ),
+        )
 
     def delete_conversation(self, platform: str, conversation_id: str, user_id: str) -> int:
         """Erases a person's turns of a conversation with their ratings, also from the write-ahead log; how many."""
@@ -190,21 +228,6 @@ class Store(Learning):
             ).rowcount
         self._empty_log()
         return gone
-
-    def _empty_log(self) -> None:
-        """Takes erased text out of the write-ahead log. Another reader may hold it: then the next checkpoint does it."""
-        busy = 1
-        with suppress(sqlite3.OperationalError):
-            busy = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-        if busy:
-            log.warning("erased text stays in the write-ahead log until its other readers have gone", extra={"database": str(self.path)})
-
-    def turn(self, turn_id: str) -> Turn:
-        """One turn with its asker's rating. Raises UnknownTurn."""
-        found = self._select("t.id = ?", (turn_id,))
-        if not found:
-            raise UnknownTurn(f"there is no turn {turn_id!r}")
-        return found[0]
 
     def unfinished(self) -> list[Turn]:
         """Turns that still need an answer or its delivery, oldest first."""
@@ -240,7 +263,7 @@ class Store(Learning):
 
     def conversations(self, platform: str, user_id: str, limit: int = 200) -> list[ConversationHead]:
         """A person's conversations, the last used first."""
-        with _translated(self.path):
+        with translated(self.path):
             rows = self._connection.execute(
                 """
                 SELECT c.conversation_id, t.question AS title, c.updated_at
@@ -269,58 +292,8 @@ class Store(Learning):
         with self._write() as db:
             db.execute("PRAGMA user_version = 1")  # a real page to the disk: a full one shows
 
-    def _select(self, where: str, values: Sequence[object] = (), rater: str | None = None) -> list[Turn]:
-        """Turns with the rating of `rater`, or of their asker."""
-        with _translated(self.path):
-            rows = self._connection.execute(
-                f"""
-                SELECT {TURN_COLUMNS} FROM turns t
-                LEFT JOIN ratings r ON r.turn_id = t.id AND r.user_id = coalesce(?, t.user_id)
-                WHERE {where} ORDER BY t.rowid
-                """,
-                (rater, *values),
-            ).fetchall()
-        return [to_turn(row) for row in rows]
-
-    def _rows(self, sql: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
-        with _translated(self.path):
-            return self._connection.execute(sql, values).fetchall()
-
-    def _iterate(self, sql: str) -> Iterator[sqlite3.Row]:
-        """Rows one after another: not all of them have to lie in memory at once."""
-        with _translated(self.path):
-            yield from self._connection.execute(sql)
-
-    @contextmanager
-    def _write(self) -> Iterator[sqlite3.Connection]:
-        """One transaction; commits when the block ends well."""
-        with _translated(self.path):
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._connection
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
-
 
 def _own(turn: Turn, user_id: str) -> Turn:
     if turn.question.private and turn.question.user_id != user_id:
         raise NotYours(f"turn {turn.id!r} belongs to somebody else")
     return turn
-
-
-@contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    """SQLite's errors as the store's own."""
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL:
-            raise StorageFull(f"the disk under {path} is full; free some space and try again") from error
-        raise StorageUnavailable(f"{path}: {error}; check the disk and its permissions") from error
-    except sqlite3.DatabaseError as error:
-        if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-            raise DatabaseCorrupt(f"{path} is damaged ({error})") from error
-        raise

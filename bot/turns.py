@@ -44,7 +44,10 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a person asked. `event_id` is the platform's own id of it: the same one twice is one question."""
+    """What a person asked. `event_id` is the platform's own id of it: the same one twice is one question.
+
+    So is the same `edition` of the same `message`, the platform's name of the message that asked.
+    """
 
     platform: str
     event_id: str
@@ -56,6 +59,8 @@ class Question:
     replaces: str | None = None  # the turn that this question asks again
     prompt: Prompt | None = None
     user_name: str | None = None  # as the platform shows it; masked before anything is learned
+    message: str | None = None
+    edition: str = ""  # "" as it was first written; later ones sort after it
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +73,7 @@ class Rating:
     rated_at: datetime
     reason: str | None = None
     correction: str | None = None
+    author_id: str | None = None  # who wrote the correction, where that was somebody else
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +104,20 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
+class Handover:
+    """A conversation that people took over: CARE keeps silent in it until `ended_at`."""
+
+    id: str
+    platform: str
+    conversation_id: str
+    user_id: str  # who asked for a human
+    turn_id: str | None  # the newest turn of the conversation then
+    begun_at: datetime
+    message: str | None = None  # the platform's name of the experts' post; None: still to be posted
+    ended_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RatedTurn:
     """A turn with every rating it got, the last word of each person, and the answered turns before it in its conversation."""
 
@@ -124,7 +144,7 @@ class ConversationHead:
 
 
 def new_id() -> str:
-    """An id for a turn."""
+    """An id for a turn or a hand-over."""
     return uuid4().hex
 
 

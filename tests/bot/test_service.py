@@ -30,6 +30,7 @@ class Platform:
         self.interrupted: list[str] = []
         self.opened: list[tuple[str, str | None]] = []
         self.leaves_after = leaves_after
+        self.places: list[tuple[str, int]] = []
 
     def open(self, turn: Turn) -> "Delivery":
         self.opened.append((turn.id, turn.reply_ref))
@@ -39,11 +40,15 @@ class Platform:
 class Delivery:
     def __init__(self, platform: Platform, turn: Turn) -> None:
         self.platform = platform
+        self.turn_id = turn.id
         self.pieces = platform.shown.setdefault(turn.id, [])
         self.ref = turn.reply_ref or f"message of {turn.id}"
 
     async def begin(self) -> str:
         return self.ref
+
+    async def waits(self, place: int) -> None:
+        self.platform.places.append((self.turn_id, place))
 
     async def show(self, piece: str) -> None:
         if self.platform.leaves_after is not None and len(self.pieces) >= self.platform.leaves_after:

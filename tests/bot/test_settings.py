@@ -52,11 +52,58 @@ def test_a_token_is_never_shown() -> None:
 
 
 def test_a_misspelt_setting_is_named() -> None:
-    assert settings.unknown({"CARE_PROT": "1", "CARE_PORT": "1", "HOME": "/"}) == ["CARE_PROT"]
+    given = {"CARE_PROT": "1", "CARE_PORT": "1", "SLACK_TOKEN": "1", "HOME": "/"}
+    assert settings.unknown(given) == ["CARE_PROT", "SLACK_TOKEN"]
 
 
 def test_the_example_lists_every_setting_with_its_default() -> None:
     example = ROOT / ".env.example"
     assert settings.load({}, example) == Settings()
-    listed = [line.split("=")[0] for line in example.read_text().splitlines() if line.startswith("CARE_")]
+    listed = [line.split("=")[0] for line in example.read_text().splitlines() if line.startswith(("CARE_", "SLACK_"))]
     assert listed == list(settings.variables())
+
+
+SLACK = {"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_SIGNING_SECRET": "s3cret"}
+
+
+def test_slack_is_off_without_a_bot_token() -> None:
+    assert settings.load({"SLACK_API_URL": "https://slack-gov.com/api"}).slack_bot_token is None
+
+
+def test_slack_takes_socket_mode_or_signed_events() -> None:
+    loaded = settings.load(
+        {**SLACK, "SLACK_CHANNELS": "C024BE91L, G0AAA", "SLACK_EXTERNAL": "yes", "CARE_LINKS": "Help.Example.com, x.org"}
+    )
+    assert (loaded.slack_signing_secret, loaded.slack_channels, loaded.slack_external) == ("s3cret", ("C024BE91L", "G0AAA"), True)
+    assert loaded.links == ("help.example.com", "x.org")
+    assert settings.load({"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_APP_TOKEN": "xapp-1"}).slack_app_token == "xapp-1"
+    assert settings.load({**SLACK, "SLACK_API_URL": "http://127.0.0.1:9/api"}).slack_api_url == "http://127.0.0.1:9/api/"
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"SLACK_BOT_TOKEN": "xoxb-1"}, "SLACK_SIGNING_SECRET: must be set, or SLACK_APP_TOKEN for Socket Mode"),
+        ({"SLACK_APP_TOKEN": "xapp-1"}, "SLACK_APP_TOKEN=.hidden.: is of no use without SLACK_BOT_TOKEN"),
+        ({"SLACK_SIGNING_SECRET": "s"}, "SLACK_SIGNING_SECRET=.hidden.: is of no use without SLACK_BOT_TOKEN"),
+        ({**SLACK, "SLACK_BOT_TOKEN": "xapp-1"}, "SLACK_BOT_TOKEN=.hidden.: must begin with xoxb-"),
+        ({**SLACK, "SLACK_APP_TOKEN": "xoxb-1"}, "SLACK_APP_TOKEN=.hidden.: must begin with xapp-"),
+        ({**SLACK, "SLACK_API_URL": "http://slack.com/api/"}, "must begin with https://"),
+        ({**SLACK, "SLACK_CHANNELS": "#support"}, "'#support' is no channel id"),
+        ({**SLACK, "SLACK_EXTERNAL": "maybe"}, "must be yes or no"),
+        ({**SLACK, "SLACK_SOCKETS": "11"}, "whole number from 1 to 10"),
+        ({"CARE_LINKS": "https://x.org/a"}, "is no host"),
+    ],
+)
+def test_what_slack_could_not_work_with_stops_the_start(given: dict[str, str], said: str) -> None:
+    with pytest.raises(BadSettings, match=said):
+        settings.load(given)
+
+
+def test_secrets_of_slack_are_never_shown() -> None:
+    secrets = {"SLACK_BOT_TOKEN": "xoxb-hidden one", "SLACK_APP_TOKEN": "xapp-hidden two", "SLACK_SIGNING_SECRET": "hidden three"}
+    with pytest.raises(BadSettings) as caught:
+        settings.load(secrets)
+    assert "hidden " not in str(caught.value)
+    assert "s3cret" not in repr(settings.load(SLACK))
+    assert "xoxb" not in repr(settings.load(SLACK))

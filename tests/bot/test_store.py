@@ -30,7 +30,7 @@ def receive(store: Store, turn_id: str = "t1", **changes: object) -> Turn:
 
 
 def answer(store: Store, turn_id: str) -> None:
-    store.begin(turn_id, None)
+    store.begin(turn_id)
     store.finish(turn_id, REPLY)
 
 
@@ -59,14 +59,15 @@ def test_a_delivered_turn_stays_delivered(store: Store) -> None:
     answer(store, "t1")
     store.delivered(["t1"])
     store.delivered(["t1"])
-    store.begin("t1", "elsewhere")
+    store.shown("t1", "elsewhere")
     assert store.turn("t1").status is Status.DELIVERED
 
 
 def test_only_what_is_unfinished_is_picked_up_oldest_first(store: Store) -> None:
     for turn_id in ("t1", "t2", "t3", "t4", "t5"):
         receive(store, turn_id)
-    store.begin("t2", "message 2")
+    store.shown("t2", "message 2")
+    store.begin("t2")
     answer(store, "t3")
     answer(store, "t4")
     store.delivered(["t4"])

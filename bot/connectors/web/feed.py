@@ -8,7 +8,8 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from bot.connectors.base import Delivery, ReaderLeft
-from bot.turns import Turn
+from bot.notices import Notice
+from bot.turns import Handover, Turn
 from model.errors import NotReady
 
 # How long the end of a reply may take to get through to a reader who does not read.
@@ -27,6 +28,9 @@ class Feed:
         self._read = asyncio.Event()
 
     async def begin(self) -> None:
+        self._require_reader()
+
+    async def waits(self, place: int) -> None:
         self._require_reader()
 
     async def show(self, piece: str) -> None:
@@ -83,6 +87,9 @@ class Letterbox:
     async def begin(self) -> None:
         return None
 
+    async def waits(self, place: int) -> None:
+        return None
+
     async def show(self, piece: str) -> None:
         return None
 
@@ -101,3 +108,14 @@ class WebConnector:
 
     def open(self, turn: Turn) -> Delivery:
         return Letterbox()
+
+    async def tell(self, notice: Notice) -> bool:
+        """The page fetches what its person has not been told yet."""
+        return False
+
+    async def hand_over(self, handover: Handover, turns: tuple[Turn, ...]) -> str | None:
+        """There are no experts behind a page."""
+        return None
+
+    async def relay(self, handover: Handover, turn: Turn) -> None:
+        return None

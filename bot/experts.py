@@ -1,0 +1,73 @@
+"""People who answer instead of CARE: a conversation handed over to them, and what CARE learns from what they wrote. Knows no engine."""
+
+import logging
+
+from bot.archive import Archive
+from bot.postman import Postman
+from bot.store import OptedOut, Store, UnknownTurn
+from bot.turns import Handover, Rating, Turn, new_id, now
+
+log = logging.getLogger(__name__)
+
+
+class Experts:
+    """Methods of `Service`."""
+
+    _archive: Archive
+    postman: Postman
+
+    async def handed_over(self, platform: str, conversation_id: str) -> Handover | None:
+        """The hand-over that stands for a conversation now."""
+        return await self._archive.run(Store.handed_over, platform, conversation_id)
+
+    async def hand_back(self, handover_id: str) -> Handover:
+        """CARE answers in the conversation again. Raises UnknownHandover."""
+        handover = await self._archive.run(Store.hand_back, handover_id, now())
+        log.info("handed back", extra={"handover": handover_id})
+        return handover
+
+    async def handover_at(self, platform: str, message: str) -> Handover | None:
+        """The hand-over that the experts have in this message."""
+        return await self._archive.run(Store.handover_at, platform, message)
+
+    async def expert_replied(self, handover_id: str, expert_id: str, text: str) -> Handover:
+        """Keeps what an expert wrote as the correction of the conversation's newest turn; the longest of what they wrote to it stays.
+
+        Nothing is kept of experts who do not take part in the learning, nor for askers who don't. Raises UnknownHandover.
+        """
+        handover = await self._archive.run(Store.handover, handover_id)
+        turns = await self._archive.run(Store.thread, handover.platform, handover.conversation_id)
+        out = await self._archive.run(Store.opted_out)
+        if turns and out.isdisjoint({f"{handover.platform}:{expert_id}", f"{handover.platform}:{turns[-1].question.user_id}"}):
+            newest = turns[-1].id
+            known = await self._archive.run(Store.current_vote, newest, expert_id)
+            if known is None or len(known.correction or "") < len(text):
+                await self._archive.run(Store.correct, Rating(newest, expert_id, -1, now(), None, text))
+        return handover
+
+    async def teach(self, platform: str, message: str, teacher_id: str, author_id: str, text: str) -> Turn:
+        """Keeps a colleague's words as the teacher's correction of an answer, and says of which turn.
+
+        `message` names the thread (by its first message), the experts' post of a hand-over, the answer, or the question. Raises
+        OptedOut when either does not take part, UnknownTurn, NotYours.
+        """
+        out = await self._archive.run(Store.opted_out)
+        for person in (author_id, teacher_id):
+            if f"{platform}:{person}" in out:
+                raise OptedOut(f"{platform}:{person} does not take part in the learning; nothing they write or teach is learned")
+        turn = await self._archive.run(Store.meant, platform, message)
+        if turn is None:
+            raise UnknownTurn(f"CARE has answered nothing in {message!r} that could be corrected")
+        taught = Rating(turn.id, teacher_id, -1, now(), None, text, author_id if author_id != teacher_id else None)
+        handed_over = await self.handover_at(platform, message)
+        await self._archive.run(Store.correct if handed_over is not None else Store.rate, taught)
+        log.info("taught", extra={"turn": turn.id})
+        return turn
+
+    async def _begin_handover(self, platform: str, conversation_id: str, user_id: str) -> Handover:
+        asked = Handover(new_id(), platform, conversation_id, user_id, None, now())
+        handover = await self._archive.run(Store.hand_over, asked)
+        if handover.id == asked.id:
+            log.info("handed over", extra={"handover": handover.id, "platform": platform})
+            self.postman.wake()
+        return handover

@@ -1,0 +1,109 @@
+"""What the service keeps and finds again of people, their messages and their turns. Knows no engine and no connector."""
+
+import logging
+from collections.abc import Sequence
+
+from bot.archive import Archive
+from bot.domains import Domains
+from bot.metrics import Metrics
+from bot.notices import Notice
+from bot.reviews import Review, Waiting
+from bot.store import Store
+from bot.turns import Conversation, ConversationHead, Rating, Turn, now
+
+log = logging.getLogger(__name__)
+
+
+class Records:
+    """Methods of `Service`: each is one question to the archive, and returns after the commit where it changes anything."""
+
+    _archive: Archive
+    _domains: Domains
+    _metrics: Metrics
+
+    async def turn(self, turn_id: str) -> Turn:
+        """One turn. Raises UnknownTurn."""
+        return await self._archive.run(Store.turn, turn_id)
+
+    async def asked_in(self, platform: str, message: str) -> Turn | None:
+        """The newest turn that was asked in a message."""
+        return await self._archive.run(Store.asked_in, platform, message)
+
+    async def answered_by(self, platform: str, message: str) -> Turn | None:
+        """The turn whose reply is, partly at least, in a message."""
+        return await self._archive.run(Store.answered_by, platform, message)
+
+    async def carries(self, platform: str, message: str, turn_id: str) -> None:
+        """A message carries a reply, or a part of it; of several turns the newest counts."""
+        await self._archive.run(Store.carries, platform, message, turn_id)
+
+    async def known(self, platform: str, conversation_id: str) -> bool:
+        """Whether CARE has been asked anything in a conversation."""
+        return await self._archive.run(Store.known, platform, conversation_id)
+
+    async def begin_new(self, platform: str, place: str, conversation_id: str) -> None:
+        """From now on this conversation goes on in this place."""
+        await self._archive.run(Store.begin_new, platform, place, conversation_id)
+
+    async def newest(self, platform: str, place: str) -> str | None:
+        """The conversation that goes on in this place."""
+        return await self._archive.run(Store.newest, platform, place)
+
+    async def introduction(self, platform: str, user_id: str) -> str | None:
+        """What somebody has to be told of CARE; None once they were."""
+        told = await self._archive.run(Store.is_introduced, platform, user_id)
+        return None if told else self._domains.notice
+
+    async def introduced(self, platform: str, user_id: str) -> None:
+        """This person was told."""
+        await self._archive.run(Store.introduced, platform, user_id, now())
+
+    async def conversations(self, platform: str, user_id: str) -> list[ConversationHead]:
+        """A person's conversations, the last used first."""
+        return await self._archive.run(Store.conversations, platform, user_id)
+
+    async def conversation(self, platform: str, conversation_id: str, user_id: str) -> Conversation:
+        """A person's conversation. Raises UnknownTurn."""
+        return await self._archive.run(Store.conversation, platform, conversation_id, user_id)
+
+    async def rate(self, rating: Rating) -> Turn:
+        """Keeps a rating; returns after the commit. Raises UnknownTurn, NotYours or another StoreError."""
+        turn = await self._archive.run(Store.rate, rating)
+        self._metrics.rated(rating)
+        log.info("rated", extra={"turn": rating.turn_id, "verdict": rating.verdict, "corrected": rating.correction is not None})
+        return turn
+
+    async def current_vote(self, turn_id: str, user_id: str) -> Rating | None:
+        """What somebody thinks of a turn now; None also once they took it back."""
+        return await self._archive.run(Store.current_vote, turn_id, user_id)
+
+    async def waiting_reviews(self) -> list[Waiting]:
+        """What waits for a reviewer, the longest waiting first."""
+        return await self._archive.run(Store.waiting_reviews)
+
+    async def review(self, review: Review) -> None:
+        """Keeps a reviewer's decision; returns after the commit. Raises NotReviewable."""
+        await self._archive.run(Store.review, review)
+        log.info("reviewed", extra={"turn": review.turn_id, "decision": review.decision, "reviewer": review.reviewer})
+
+    async def learns_from(self, platform: str, user_id: str) -> bool:
+        """Whether a person takes part in the learning."""
+        return f"{platform}:{user_id}" not in await self._archive.run(Store.opted_out)
+
+    async def opt_out(self, platform: str, user_id: str) -> None:
+        """Nothing of this person is learned from any more; what they said is kept."""
+        await self._archive.run(Store.opt_out, platform, user_id, now())
+        log.info("opted out", extra={"platform": platform})
+
+    async def opt_in(self, platform: str, user_id: str) -> None:
+        """This person takes part again."""
+        await self._archive.run(Store.opt_in, platform, user_id)
+
+    async def notices(self, platform: str, user_id: str) -> list[Notice]:
+        """What somebody has not been told yet."""
+        return await self._archive.run(Store.unsent_notices, platform, user_id)
+
+    async def notices_sent(self, platform: str, user_id: str, ids: Sequence[str]) -> None:
+        """These have reached this person; ids of others change nothing."""
+        own = {notice.id for notice in await self.notices(platform, user_id)}
+        await self._archive.run(Store.notices_sent, sorted(own.intersection(ids)), now())

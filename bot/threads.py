@@ -1,0 +1,143 @@
+"""The store's statements on a platform's messages: which asked, which answer, which conversation goes on where. Part of the Store."""
+
+import hashlib
+from collections.abc import Iterable
+from datetime import datetime
+
+from bot.faults import Forgotten
+from bot.rows import time_to_text
+from bot.statements import Statements
+from bot.turns import Question, Rating, Status, Turn
+
+
+def tombstone(kind: str, *parts: str) -> str:
+    """What is kept of something that was forgotten: enough to know it again, nothing of what it said."""
+    return hashlib.sha256("\0".join((kind, *parts)).encode()).hexdigest()
+
+
+class Threads(Statements):
+    """Methods of `Store`."""
+
+    def asked_in(self, platform: str, message: str) -> Turn | None:
+        """The newest turn that was asked in this message."""
+        found = self._select("t.platform = ? AND t.message = ?", (platform, message))
+        return found[-1] if found else None
+
+    def answered_by(self, platform: str, message: str) -> Turn | None:
+        """The turn whose reply is, partly at least, in this message."""
+        found = self._select("t.id = (SELECT turn_id FROM replies WHERE platform = ? AND message = ?)", (platform, message))
+        return found[0] if found else None
+
+    def carries(self, platform: str, message: str, turn_id: str) -> None:
+        """This message carries a reply, or a part of it; of several turns the newest counts. Nothing for a turn that is gone."""
+        with self._write() as db:
+            db.execute(
+                """
+                INSERT INTO replies (platform, message, turn_id) SELECT ?1, ?2, id FROM turns WHERE id = ?3
+                ON CONFLICT (platform, message) DO UPDATE SET turn_id = excluded.turn_id
+                WHERE (SELECT rowid FROM turns WHERE id = excluded.turn_id) > (SELECT rowid FROM turns WHERE id = replies.turn_id)
+                """,
+                (platform, message, turn_id),
+            )
+
+    def known(self, platform: str, conversation_id: str) -> bool:
+        """Whether CARE has been asked anything in this conversation."""
+        return bool(self._rows("SELECT 1 FROM turns WHERE platform = ? AND conversation_id = ? LIMIT 1", (platform, conversation_id)))
+
+    def thread(self, platform: str, conversation_id: str) -> list[Turn]:
+        """Everything that anybody asked in a conversation, oldest first, but for what was asked again."""
+        return self._select(
+            """
+            t.platform = ? AND t.conversation_id = ?
+            AND t.id NOT IN (SELECT replaces FROM turns WHERE replaces IS NOT NULL)
+            """,
+            (platform, conversation_id),
+        )
+
+    def meant(self, platform: str, message: str) -> Turn | None:
+        """The answer that somebody means who names a message.
+
+        It is in that message, or the newest of the thread that begins with it, or of the conversation that was handed over there.
+        """
+        carried = self.answered_by(platform, message)
+        if carried is not None:
+            return carried
+        turns = self.thread(platform, message) or self._select(
+            """
+            (t.platform, t.conversation_id) IN (SELECT platform, conversation_id FROM handovers WHERE platform = ? AND message = ?)
+            OR t.platform = ? AND t.message = ?
+            """,
+            (platform, message, platform, message),
+        )
+        answered = [turn for turn in turns if turn.status in (Status.ANSWERED, Status.DELIVERED)]
+        found = answered or turns
+        return found[-1] if found else None
+
+    def begin_new(self, platform: str, place: str, conversation_id: str) -> None:
+        """From now on this conversation goes on in this place."""
+        with self._write() as db:
+            db.execute(
+                """
+                INSERT INTO newest (platform, place, conversation_id) VALUES (?, ?, ?)
+                ON CONFLICT (platform, place) DO UPDATE SET conversation_id = excluded.conversation_id
+                """,
+                (platform, place, conversation_id),
+            )
+
+    def newest(self, platform: str, place: str) -> str | None:
+        """The conversation that goes on in this place."""
+        rows = self._rows("SELECT conversation_id FROM newest WHERE platform = ? AND place = ?", (platform, place))
+        return str(rows[0]["conversation_id"]) if rows else None
+
+    def is_introduced(self, platform: str, user_id: str) -> bool:
+        """Whether a person was told what CARE is."""
+        return bool(self._rows("SELECT 1 FROM introduced WHERE platform = ? AND user_id = ?", (platform, user_id)))
+
+    def introduced(self, platform: str, user_id: str, now: datetime) -> None:
+        """This person was told."""
+        with self._write() as db:
+            db.execute(
+                "INSERT INTO introduced (platform, user_id, at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+                (platform, user_id, time_to_text(now)),
+            )
+
+    def current_vote(self, turn_id: str, user_id: str) -> Rating | None:
+        """What a person thinks of a turn now; None also once they took it back."""
+        found = self._select("t.id = ?", (turn_id,), user_id)
+        rating = found[0].rating if found else None
+        return rating if rating is not None and rating.verdict != 0 else None
+
+    def forget_message(self, platform: str, message: str, now: datetime) -> list[str]:
+        """Erases what was asked in a message with all that hangs on it; which messages carried the replies.
+
+        The message is not recorded again, should its event come late or twice.
+        """
+        asked = (platform, message)
+        with self._write() as db:
+            carriers = db.execute(
+                """
+                SELECT r.message FROM replies r JOIN turns t ON t.id = r.turn_id WHERE t.platform = ? AND t.message = ?
+                UNION SELECT reply_ref FROM turns WHERE platform = ? AND message = ? AND reply_ref IS NOT NULL
+                """,
+                (*asked, *asked),
+            ).fetchall()
+            db.execute("DELETE FROM turns WHERE platform = ? AND message = ?", asked)
+            self._keep_tombstones([tombstone("message", platform, message)], now)
+        self._empty_log()
+        return sorted(row["message"] for row in carriers)
+
+    def _keep_tombstones(self, hashes: Iterable[str], now: datetime) -> None:
+        """Within a transaction."""
+        self._connection.executemany(
+            "INSERT INTO forgotten (sha256, at) VALUES (?, ?) ON CONFLICT (sha256) DO UPDATE SET at = excluded.at",
+            [(each, time_to_text(now)) for each in hashes],
+        )
+
+    def _require_remembered(self, question: Question) -> None:
+        """Raises Forgotten. Within a transaction."""
+        names = [tombstone("event", question.platform, question.event_id)]
+        if question.message is not None:
+            names.append(tombstone("message", question.platform, question.message))
+        marks = ", ".join("?" * len(names))
+        if self._connection.execute(f"SELECT 1 FROM forgotten WHERE sha256 IN ({marks})", names).fetchone() is not None:
+            raise Forgotten(f"event {question.event_id!r} was forgotten on request; it is not recorded again")
