@@ -1,0 +1,195 @@
+"""What the model writes, so that in Slack it can't ping, unfurl or phish; and messages cut to Slack's size. Pure.
+
+Slack's reader of Markdown isn't published and its `mrkdwn` differs, so nothing here leans on how exactly Slack reads: what could be
+a mention or a link to a host that isn't listed is broken visibly, in code as well; only listed links and well-formed code stay syntax.
+"""
+
+import html
+import re
+import unicodedata
+from typing import Final
+
+from bot.connectors.slack import links
+from bot.connectors.slack.cutting import split
+
+__all__ = ["SafeStream", "mrkdwn_escape", "safe", "split"]
+
+_ENTITY_BEGUN = re.compile(r"&#?\w{0,32}\Z")
+_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
+_INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0\ufffc")
+_JOINERS = frozenset("\u200c\u200d")  # emoji and Indic or Persian script need them; behind a Latin letter they only hide
+
+_FENCE = re.compile(r"[^\S\n]*(`{3,}|~{3,})([^`\n]*)(?:\n|\Z)")
+_FENCE_BEGUN = re.compile(r"[^\S\n]*(?:`{0,2}|~{0,2}|`{3,}[^`\n]*|~{3,}[^\n]*)\Z")
+_LANGUAGE = re.compile(r"[A-Za-z0-9+#-]{0,20}")
+_ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
+_UNESCAPED: Final = ".:/@<>&"  # escaped, they would be put together again after we looked
+_CODE = re.compile(r"(`+)([^`\n]{1,500})\1(?!`)")
+_CODE_BEGUN = re.compile(r"`+(?:[^`\n]{1,500}`*)?\Z")
+_DESTINATION = r"(?:[^()\n]|\([^()\n]*\))"
+_LINK = re.compile(rf"!*\[([^\[\]\n\\]{{0,300}})\]\(({_DESTINATION}{{0,1600}})\)")
+_LINK_BEGUN = re.compile(rf"!*(?:\[[^\[\]\n\\]{{0,300}}(?:\](?:\({_DESTINATION}{{0,1600}}(?:\([^()\n]*)?)?)?)?\Z")
+_TICKS = re.compile("`+")
+_AUTOLINK = re.compile(r"<([a-zA-Z][a-zA-Z0-9+.-]*:[^\s<>]+)>")
+_SPACE = re.compile(r"[^\S\n]+")
+_WORD = re.compile(r"\S+")
+
+
+def safe(markdown: str, hosts: frozenset[str]) -> str:
+    """Markdown for `markdown_text` in which only links to `hosts` (and hosts under them) work, each showing where it goes. Idempotent."""
+    stream = SafeStream(hosts)
+    return stream.feed(markdown) + stream.end()
+
+
+def mrkdwn_escape(text: str) -> str:
+    """A person's text as it may stand in a `mrkdwn` field (with `verbatim`): shown, never read as a mention or link."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+class SafeStream:
+    """`safe`, piece by piece: holds back a word until it ends, a link or a code span until it closes or its line ends."""
+
+    def __init__(self, hosts: frozenset[str]) -> None:
+        self._hosts = hosts
+        self._shown, self._decoded = _Visible(), _Visible()
+        self._raw = ""  # the beginning of an entity
+        self._rest = ""  # read, not yet let out
+        self._new_line = True
+        self._fenced = False
+
+    def feed(self, piece: str) -> str:
+        """One more piece; what of all so far can be shown."""
+        return self._take(piece, final=False)
+
+    def end(self) -> str:
+        """The rest, with an open code block closed."""
+        text = self._take("", final=True)
+        if not self._fenced:
+            return text
+        self._fenced = False
+        return f"{text}```" if self._new_line else f"{text}\n```"
+
+    def _take(self, piece: str, *, final: bool) -> str:
+        raw = self._raw + self._shown.only(piece)
+        begun = None if final else _ENTITY_BEGUN.search(raw)
+        self._raw = raw[begun.start() :] if begun else ""
+        whole = raw[: begun.start()] if begun else raw
+        self._rest += self._decoded.only(links.ENTITY.sub(lambda match: html.unescape(match[0]), whole))
+        out = []
+        while self._rest and (step := self._step(final=final)) is not None:
+            used, text = step
+            self._new_line = self._rest[used - 1] == "\n"
+            self._rest = self._rest[used:]
+            out.append(text)
+        return "".join(out)
+
+    def _step(self, *, final: bool) -> tuple[int, str] | None:
+        """How many characters the next thing takes and what it becomes, or None: it may not be whole yet."""
+        whole = final or "\n" in self._rest
+        if self._new_line:
+            if not whole and _FENCE_BEGUN.match(self._rest):
+                return None
+            if (fence := _FENCE.match(self._rest)) and (toggled := self._fence(fence)) is not None:
+                return fence.end(), toggled
+        if self._rest[0] == "\n":
+            return 1, "\n"
+        if space := _SPACE.match(self._rest):
+            return space.end(), space[0]
+        return self._code_word(final=final) if self._fenced else _Word(self._rest, self._hosts, line_whole=whole, final=final).read()
+
+    def _fence(self, fence: re.Match[str]) -> str | None:
+        """A line that opens or closes a code block, at the margin, where no list or quote ends it unseen. None: it is part of the code."""
+        said, newline = fence[2].strip(), fence[0][-1:] if fence[0].endswith("\n") else ""
+        if self._fenced:
+            if said:
+                return None
+            self._fenced = False
+            return f"```{newline}"
+        self._fenced = True
+        if _LANGUAGE.fullmatch(said):
+            return f"```{said}\n" if newline or said else "```\n"
+        return f"```\n{links.code(said)}{newline}"
+
+    def _code_word(self, *, final: bool) -> tuple[int, str] | None:
+        word = _WORD.match(self._rest)
+        assert word is not None, "spaces and line ends were taken before"
+        if word.end() == len(self._rest) and not final:
+            return None
+        return word.end(), links.code(re.sub("`{3,}|~{3,}", lambda run: "'" * len(run[0]), word[0]))
+
+
+class _Word:
+    """One word outside code blocks: what stands between spaces, with the links and code spans in it, which may hold spaces."""
+
+    def __init__(self, text: str, hosts: frozenset[str], *, line_whole: bool, final: bool) -> None:
+        self._text, self._hosts, self._line_whole, self._final = text, hosts, line_whole, final
+
+    def read(self) -> tuple[int, str] | None:
+        at, out, literal = 0, [], ""
+        while at < len(self._text) and not self._text[at].isspace():
+            if self._open(at):
+                return None
+            used, syntax, said = self._next(at)
+            at += used
+            if syntax:
+                before = links.plain(literal, self._hosts)
+                out += [links.before_link(before) if said.startswith("[") else before, said]
+                literal = ""
+            else:
+                literal += said
+        if at == len(self._text) and not self._final:
+            return None
+        return at, "".join([*out, links.plain(literal, self._hosts)])
+
+    def _open(self, at: int) -> bool:
+        """Whether something that begins here may still be going on."""
+        if self._line_whole:
+            return False
+        return any(begun.match(self._text, at) for begun in (_CODE_BEGUN, _LINK_BEGUN))
+
+    def _next(self, at: int) -> tuple[int, bool, str]:
+        """What begins here: its length, whether it is syntax of its own, and what it becomes."""
+        if escaped := _ESCAPED.match(self._text, at):
+            return 2, False, "'" if escaped[1] == "`" else escaped[1] if escaped[1] in _UNESCAPED else escaped[0]
+        if span := _CODE.match(self._text, at):
+            return len(span[0]), True, f"{span[1]}{links.code(span[2])}{span[1]}"
+        if link := _LINK.match(self._text, at):
+            return len(link[0]), *self._link(link[1], link[2])
+        if auto := _AUTOLINK.match(self._text, at):
+            url, _, label = auto[1].partition("|")
+            return len(auto[0]), *self._link(label or None, url)
+        if ticks := _TICKS.match(self._text, at):
+            return len(ticks[0]), False, "'" * len(ticks[0])
+        return 1, False, self._text[at]
+
+    def _link(self, label: str | None, destination: str) -> tuple[bool, str]:
+        """A listed link, which is syntax; or what is left of another: text, judged together with the text around it."""
+        url = re.sub(r"\s+[\"'(].*\Z", "", destination.strip()).strip("<>")
+        if (kept := links.allowed(url, self._hosts)) is not None:
+            return True, links.linked(kept, None if label is None else links.label(label, self._hosts))
+        if label is None:
+            return False, url
+        shown = links.host_of(url) or destination
+        return False, label if shown in label else f"{label} ({shown})"
+
+
+class _Visible:
+    """Lets out what is seen: no control characters, no invisible ones that hide what a word is, one kind of line end."""
+
+    def __init__(self) -> None:
+        self._before = ""
+
+    def only(self, text: str) -> str:
+        return "".join(kept for char in text if (kept := self._kept(char)))
+
+    def _kept(self, char: str) -> str:
+        before, self._before = self._before, char
+        if char in "\n\t" or " " <= char <= "~":
+            return "" if char == "\n" and before == "\r" else char
+        if char in "\r\u2028\u2029\v\f\x85":
+            return "\n"
+        joins = char in _JOINERS or "\ufe00" <= char <= "\ufe0f"
+        hidden = before <= "\u02ff" if joins else char in _INVISIBLE or unicodedata.category(char) in _HIDDEN
+        if hidden:
+            self._before = before
+        return "" if hidden else char
