@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 _MAX_BODY = 1024 * 1024
 _HANDLER_SECONDS = 2.0
 _LOOK_SECONDS = 1.0
+_POST_SECONDS = 5.0
 
 
 class EngineBroke(Exception):
@@ -92,9 +93,12 @@ async def _run(service: Service, engine: Engine, watch: Watch, judge: Judge, sto
     watchdog = asyncio.create_task(systemd.feed_watchdog(lambda: engine.status().beat_age < STALLED_SECONDS))
     following = asyncio.create_task(watch.follow())
     judging = asyncio.create_task(judge.follow())
+    posting = asyncio.create_task(service.postman.follow())
     broken = asyncio.create_task(_until_broken(engine))
     await asyncio.wait([stopping, broken], return_when=asyncio.FIRST_COMPLETED)
-    for task in (watchdog, following, judging, broken):
+    service.postman.stop()
+    await asyncio.wait([posting], timeout=_POST_SECONDS)
+    for task in (watchdog, following, judging, broken, posting):
         task.cancel()
     if not stop.is_set():
         raise EngineBroke(engine.status().detail)

@@ -44,6 +44,7 @@ class Postman:
         self._archive = archive
         self._connectors = connectors
         self._woken = asyncio.Event()
+        self._stopping = False
         self._nowhere: set[tuple[str, str]] = set()  # what a connector has no place for: not asked again before the next start
         self._failed: dict[tuple[str, str], tuple[int, float]] = {}  # how often, and when it may be tried again
 
@@ -52,8 +53,8 @@ class Postman:
         self._woken.set()
 
     async def follow(self) -> None:
-        """Goes round again and again, until cancelled."""
-        while True:
+        """Goes round again and again, until stopped or cancelled."""
+        while not self._stopping:
             try:
                 await self.go_round()
             except StoreError as error:
@@ -65,12 +66,18 @@ class Postman:
                     await self._woken.wait()
             self._woken.clear()
 
+    def stop(self) -> None:
+        """What is being posted is posted and noted, then `follow` returns."""
+        self._stopping = True
+        self._woken.set()
+
     async def go_round(self) -> None:
         """Brings what there is, platform by platform. Raises StoreError."""
         for connector in list(self._connectors.values()):
             for parcels in (self._notices, self._handovers, self._relays):
                 for parcel in await parcels(connector):
-                    await self._bring(parcel)
+                    if not self._stopping:
+                        await self._bring(parcel)
 
     async def _notices(self, connector: Connector) -> list[_Parcel]:
         found = await self._archive.run(Store.untold, connector.platform, now() - _NEWS)

@@ -60,7 +60,9 @@ def _outcome(rated: RatedTurn, domains: Domains, opted_out: frozenset[str]) -> E
     if not opted_out:
         return _example(rated, domains)
     askers = {f"{platform}:{turn.question.user_id}" for turn in (rated.turn, *rated.history)}
-    ratings = tuple(rating for rating in rated.ratings if f"{platform}:{rating.user_id}" not in opted_out)
+    ratings = tuple(
+        rating for rating in rated.ratings if opted_out.isdisjoint(f"{platform}:{who}" for who in (rating.user_id, rating.author_id) if who)
+    )
     if opted_out & askers or not ratings:
         return "opted_out"
     return _example(replace(rated, ratings=ratings), domains)
