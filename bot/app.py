@@ -51,7 +51,7 @@ async def serve(settings: Settings, engine: Engine, announce: Callable[[str], No
         archive, shelf, domains = Archive(store), Shelf(settings.loras), domain_rules.load()
         watch = Watch(shelf, engine, settings.canary_share)
         judge = Judge(shelf, engine, archive, watch, domains, settings)
-        service = Service(archive, engine, domains, metrics, _sampling(settings), watch.choose)
+        service = Service(archive, engine, domains, metrics, _sampling(settings), watch.choose, settings, shelf)
         runner = web.AppRunner(
             application(settings, service, engine, metrics, watch, judge),
             handler_cancellation=True,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bot.home import running
 from model.history import Change
-from model.manifest import BaseModel
+from model.manifest import BaseModel, Lora
 from model.shelf import Shelf
 
 _WAIT_SECONDS = 20.0
@@ -25,6 +25,10 @@ _CALL_SECONDS = 5.0
 
 class Reverted(Exception):
     """The server could not serve a promoted LoRA; what was live before is live again."""
+
+
+class NotAccepted(Exception):
+    """The gates of a LoRA said no, or it is a control."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +129,22 @@ def rollback(shelf: Shelf, home: Path, *, by: str, reason: str) -> Applied:
         return Applied(change, _wait(home, change.lora_id))
     except _NotServed as error:
         raise Reverted(f"{change.lora_id or 'the base'} is live on the shelf, but not served: {error}") from error
+
+
+def take_back(shelf: Shelf, home: Path, *, by: str, reason: str) -> Applied:
+    """Ends the trial of the canary where there is one; `rollback` otherwise."""
+    if (canary := shelf.canary()) is not None:
+        return Applied(shelf.withdraw(canary, by=by, reason=reason), None)
+    return rollback(shelf, home, by=by, reason=reason)
+
+
+def require_accepted(lora: Lora) -> None:
+    """Raises NotAccepted."""
+    if lora.draft.control:
+        raise NotAccepted(f"{lora.id} is a control, trained without the ratings to compare with")
+    if not lora.accepted:
+        missed = [f"{gate.gate} ({gate.measured:.4g}, limit {gate.limit:g})" for gate in lora.draft.gates if not gate.passed]
+        raise NotAccepted(f"the gates of {lora.id} said no: {', '.join(missed) or 'it was never measured'}")
 
 
 class _NotServed(Exception):

@@ -18,13 +18,16 @@ from bot.connectors.base import Connector, Delivery
 from bot.domains import Domains
 from bot.experts import Experts
 from bot.metrics import Metrics
+from bot.operations import Operations
 from bot.postman import Postman
 from bot.records import Records
 from bot.room import Line, Room
+from bot.settings import Settings
 from bot.store import NotYours, Store
 from bot.turns import Handover, Question, Status, Turn, new_id, now
 from model.engine import Engine, Sampling
 from model.errors import Busy, EngineError, NotReady
+from model.shelf import Shelf
 
 log = logging.getLogger(__name__)
 
@@ -32,11 +35,23 @@ _DRAIN_CANCEL_SECONDS = 5.0
 _PROBE_SECONDS = 1.0
 
 
-class Service(Records, Experts):
+class Service(Records, Experts, Operations):
     """The one place where questions, the engine and the store meet."""
 
-    def __init__(self, archive: Archive, engine: Engine, domains: Domains, metrics: Metrics, sampling: Sampling, choose: Choose) -> None:
+    def __init__(
+        self,
+        archive: Archive,
+        engine: Engine,
+        domains: Domains,
+        metrics: Metrics,
+        sampling: Sampling,
+        choose: Choose,
+        settings: Settings,
+        shelf: Shelf,
+    ) -> None:
         self._archive = archive
+        self._settings = settings
+        self._shelf = shelf
         self._choose = choose
         self._engine = engine
         self._domains = domains

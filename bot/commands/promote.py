@@ -25,14 +25,14 @@ def promote(lora_id: str, yes: bool, force: bool, reason: str, as_json: bool) ->
     settings = load_settings()
     shelf = Shelf(settings.loras)
     lora = shelf.read(lora_id)
-    if not lora.accepted and not force:
-        raise _Refused(f"{_why(lora)}; --force promotes it all the same")
+    if not force:
+        _require_accepted(lora)
     confirm(f"Make {lora_id} live instead of {shelf.live() or 'the base'}?", yes=yes)
     say(promotion.promote(shelf, settings.home, lora_id, by=operator(), reason=reason), as_json=as_json)
 
 
-def _why(lora: Lora) -> str:
-    if lora.draft.control:
-        return f"{lora.id} is a control, trained without the ratings to compare with"
-    missed = [f"{gate.gate} ({gate.measured:.4g}, limit {gate.limit:g})" for gate in lora.draft.gates if not gate.passed]
-    return f"the gates of {lora.id} said no: {', '.join(missed) or 'it was never measured'}"
+def _require_accepted(lora: Lora) -> None:
+    try:
+        promotion.require_accepted(lora)
+    except promotion.NotAccepted as error:
+        raise _Refused(f"{error}; --force promotes it all the same") from error

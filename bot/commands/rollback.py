@@ -18,6 +18,6 @@ def rollback(yes: bool, reason: str, as_json: bool) -> None:
     shelf = Shelf(settings.loras)
     if (canary := shelf.canary()) is not None:
         confirm(f"Take the canary {canary} back?", yes=yes)
-        return say(promotion.Applied(shelf.withdraw(canary, by=operator(), reason=reason), None), as_json=as_json)
-    confirm("Take the live LoRA back?", yes=yes)
-    return say(promotion.rollback(shelf, settings.home, by=operator(), reason=reason), as_json=as_json)
+    else:
+        confirm("Take the live LoRA back?", yes=yes)
+    say(promotion.take_back(shelf, settings.home, by=operator(), reason=reason), as_json=as_json)

@@ -33,6 +33,7 @@ class Care:
     store: Store
     watch: Watch
     judge: Judge
+    shelf: Shelf
 
     async def ask(self, text: str = "Why is my bill so high?", **fields: object) -> dict:
         """A completion's JSON, whatever its status."""
@@ -57,7 +58,8 @@ def start_care(tmp_path: Path) -> StartCare:
         archive, shelf, rules = Archive(store), Shelf(chosen.loras), domains.load()
         watch = Watch(shelf, engine, chosen.canary_share)
         judge = Judge(shelf, engine, archive, watch, rules, chosen)
-        service = Service(archive, engine, rules, metrics, Sampling(max_tokens=chosen.max_tokens), watch.choose)
+        sampling = Sampling(max_tokens=chosen.max_tokens)
+        service = Service(archive, engine, rules, metrics, sampling, watch.choose, chosen, shelf)
         server = TestServer(app.application(chosen, service, engine, metrics, watch, judge), handler_cancellation=True)
         client = TestClient(server, cookies={"care_user": USER})
         await client.start_server()
@@ -67,7 +69,7 @@ def start_care(tmp_path: Path) -> StartCare:
             await watch.look()
             service.engine_ready()
         try:
-            yield Care(client, service, engine, store, watch, judge)
+            yield Care(client, service, engine, store, watch, judge, shelf)
         finally:
             await service.drain(0)
             await client.close()
