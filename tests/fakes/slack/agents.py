@@ -17,8 +17,8 @@ LOADING_MESSAGES, PROMPTS, TITLE_CHARS = 10, 4, 200
 
 def _thread(slack: "FakeSlack", channel: str, thread_ts: str) -> Channel:
     found = writable(slack, channel)
-    if slack.workspace.find(found.id, thread_ts) is None and not slack.workspace.thread(found.id, thread_ts):
-        raise Refused("thread_not_found")
+    if thread_ts not in slack.workspace.log[found.id]:
+        raise Refused("invalid_thread_ts")
     return found
 
 

@@ -52,6 +52,8 @@ class Api:
             headers |= refused.headers
         self.calls.append(Call(name, arguments, time.monotonic(), error))
         self._slack.workspace.changed("call", self.calls[-1])
+        if error is None and self._slack.faults.lost(name) and request.transport is not None:
+            request.transport.abort()
         if error is not None and status not in (200, 429):
             return web.Response(status=status, text="<html>Service unavailable</html>", content_type="text/html")
         return web.json_response(body, status=status, headers=headers)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from tests.fakes.slack import events
 from tests.fakes.slack.arguments import Method, flag, listing, mapping, text
-from tests.fakes.slack.blocks import checked_blocks, checked_chunks
+from tests.fakes.slack.blocks import checked_blocks, checked_chunks, checked_metadata
 from tests.fakes.slack.refusals import Refused
 from tests.fakes.slack.workspace import BOT, BOT_USER, Channel, Json, Message
 
@@ -39,7 +39,7 @@ def readable(slack: "FakeSlack", channel: str) -> Channel:
 def content(given: Json) -> tuple[str, bool, list[Json]]:
     """The text, whether it is Markdown, and the blocks of a message."""
     words, markdown = given.get("text", ""), given.get("markdown_text", "")
-    blocks = checked_blocks(given["blocks"], "message") if given.get("blocks") else []
+    blocks = checked_blocks(given["blocks"]) if given.get("blocks") else []
     if markdown and (words or blocks):
         raise Refused("markdown_text_conflict", "markdown_text can't be used with text or blocks")
     if not (words or markdown or blocks or given.get("attachments")):
@@ -64,7 +64,7 @@ async def post_message(slack: "FakeSlack", given: Json) -> Json:
     channel = writable(slack, given["channel"])
     words, markdown, blocks = content(given)
     said = _new(slack, channel, given.get("thread_ts"), words)
-    said.markdown, said.blocks, said.metadata = markdown, _named(slack, blocks), given.get("metadata")
+    said.markdown, said.blocks, said.metadata = markdown, _named(slack, blocks), checked_metadata(given.get("metadata"))
     said.broadcast = given.get("reply_broadcast", False)
     slack.workspace.add(said)
     slack.tell_message(said)
@@ -89,11 +89,13 @@ async def update(slack: "FakeSlack", given: Json) -> Json:
         raise Refused("streaming_state_conflict")
     before = said.json()
     words, markdown, blocks = content(given)
-    said.text, said.markdown = words, markdown
-    if "blocks" in given or markdown:
+    if "metadata" in given:
+        said.metadata = checked_metadata(given["metadata"])
+    # Text without blocks takes the old blocks away, blocks leave no "edited": chat.update's own rules.
+    if words or "blocks" in given:
         said.blocks = _named(slack, blocks)
-    said.metadata = given.get("metadata", said.metadata)
-    said.streaming, said.edited = False, slack.workspace.new_ts()
+    said.text, said.markdown, said.streaming = words, markdown, False
+    said.edited = said.edited if blocks else slack.workspace.new_ts()
     slack.workspace.changed("message", said)
     slack.tell_changed(said, before)
     return {"channel": said.channel, "ts": said.ts, "text": said.text, "message": said.json()}
@@ -142,10 +144,10 @@ async def append_stream(slack: "FakeSlack", given: Json) -> Json:
 async def stop_stream(slack: "FakeSlack", given: Json) -> Json:
     said = _streaming(slack, given)
     before = said.json()
-    blocks = checked_blocks(given["blocks"], "message") if given.get("blocks") else []
+    blocks = checked_blocks(given["blocks"]) if given.get("blocks") else []
     _append(said, given)
     said.blocks += _named(slack, blocks)
-    said.streaming, said.metadata = False, given.get("metadata")
+    said.streaming, said.metadata = False, checked_metadata(given.get("metadata"))
     if given.get("session_status"):
         slack.set_session(said.channel, said.root, given["session_status"])
     slack.workspace.changed("message", said)
@@ -154,8 +156,10 @@ async def stop_stream(slack: "FakeSlack", given: Json) -> Json:
 
 
 def _new(slack: "FakeSlack", channel: Channel, thread_ts: str | None, words: str) -> Message:
-    if thread_ts is not None and slack.workspace.find(channel.id, thread_ts) is None and not slack.workspace.thread(channel.id, thread_ts):
-        raise Refused("thread_not_found")
+    if thread_ts is not None and thread_ts not in slack.workspace.log[channel.id]:
+        raise Refused("invalid_thread_ts")
+    if thread_ts is not None and slack.workspace.log[channel.id][thread_ts].thread_ts not in (None, thread_ts):
+        raise Refused("invalid_thread_ts", "thread_ts is the name of a reply; use its root")
     return Message(channel.id, slack.workspace.new_ts(), BOT_USER, words, thread_ts, bot_id=BOT)
 
 

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from tests.fakes.slack.refusals import Refused
+
 if TYPE_CHECKING:
     from tests.fakes.slack.fake import FakeSlack
 
@@ -27,7 +29,10 @@ class Doors:
         if to is None or to.left <= 0:
             return web.json_response({"ok": False, "error": "used_url" if to else "not_found"}, status=404)
         to.left -= 1
-        self._slack.respond(to, await request.json())
+        try:
+            self._slack.respond(to, await request.json())
+        except Refused as refused:
+            return web.json_response(refused.json(), status=400)
         return web.Response(text="ok")
 
     async def _upload(self, request: web.Request) -> web.Response:

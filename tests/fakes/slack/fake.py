@@ -30,6 +30,7 @@ SCOPES = frozenset(
     }
 )
 _RECHECK_SECONDS = 0.02
+_CONDITION_SHARE = 9  # a condition that takes long is asked less often: a tenth of the time at most
 _MAX_FILE = 32 * 1024 * 1024
 
 
@@ -57,6 +58,16 @@ class FakeSlack(People, Interactions):
         self._news = asyncio.Event()
         self.outbox.changed = lambda: self.workspace.changed("ack", None)
         self.workspace.listeners.append(lambda kind, thing: self._news.set())
+
+    @classmethod
+    def installed(cls, manifest: Json, *, port: int = 0) -> "FakeSlack":
+        """A workspace in which the app has exactly what its manifest asks for."""
+        settings, features = manifest["settings"], manifest["features"]
+        slack = cls(scopes=manifest["oauth_config"]["scopes"]["bot"], events=settings["event_subscriptions"]["bot_events"], port=port)
+        slack.commands = {command["command"] for command in features.get("slash_commands", [])}
+        slack.shortcuts = {shortcut["callback_id"] for shortcut in features.get("shortcuts", [])}
+        slack.interactivity = settings.get("interactivity", {}).get("is_enabled", False)
+        return slack
 
     async def __aenter__(self) -> "FakeSlack":
         app = web.Application(client_max_size=_MAX_FILE)
@@ -138,16 +149,19 @@ class FakeSlack(People, Interactions):
     async def until(self, condition: Callable[[], T], seconds: float = 5.0) -> T:
         """What `condition` gives once it is true. Asked again whenever something happens here. Raises TimeoutError."""
         deadline = time.monotonic() + seconds
-        while not (found := condition()):
+        while True:
+            self._news.clear()
+            began = time.monotonic()
+            if found := condition():
+                return found
             left = deadline - time.monotonic()
             if left <= 0:
                 raise TimeoutError(f"not so within {seconds} s; {self._state()}")
-            self._news.clear()
+            await asyncio.sleep((time.monotonic() - began) * _CONDITION_SHARE)
             try:
                 await asyncio.wait_for(self._news.wait(), min(left, _RECHECK_SECONDS))
             except TimeoutError:
                 continue  # the condition may look at something that is not ours
-        return found
 
     async def connected(self, sockets: int = 1, seconds: float = 10.0) -> None:
         """Returns once the app has so many sockets."""

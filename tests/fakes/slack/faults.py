@@ -26,6 +26,7 @@ class Faults:
     def __init__(self) -> None:
         self._faults: dict[str, deque[Fault]] = defaultdict(deque)
         self._slow: dict[str, float] = {}
+        self._lost: dict[str, int] = defaultdict(int)
         self.limited = False  # whether the documented rates are enforced
         self._calls: dict[str, deque[float]] = defaultdict(deque)
 
@@ -45,10 +46,22 @@ class Faults:
         """Every call takes so much longer, until it is set to 0."""
         self._slow[method] = seconds
 
+    def lose_replies(self, method: str, times: int = 1) -> None:
+        """The next calls are carried out, but the connection breaks before the app hears so."""
+        self._lost[method] += times
+
+    def lost(self, method: str) -> bool:
+        """Whether the answer to this call gets lost."""
+        if self._lost[method] == 0:
+            return False
+        self._lost[method] -= 1
+        return True
+
     def clear(self) -> None:
         """All is well again."""
         self._faults.clear()
         self._slow.clear()
+        self._lost.clear()
 
     async def meet(self, method: str, limits: Mapping[str, int]) -> None:
         """Raises what was arranged for this call, after what delay was arranged."""

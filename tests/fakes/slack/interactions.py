@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from tests.fakes.slack import events
 from tests.fakes.slack.api import Api
+from tests.fakes.slack.blocks import checked_blocks, checked_view
 from tests.fakes.slack.outbox import Delivery, Kind, Outbox
-from tests.fakes.slack.views import TRIGGER_SECONDS, Trigger, View
+from tests.fakes.slack.refusals import Refused
+from tests.fakes.slack.views import TRIGGER_SECONDS, Trigger, View, named
 from tests.fakes.slack.workspace import BOT_USER, Channel, Json, Message, Workspace
 
 SESSION_TITLE = "New conversation"
@@ -32,6 +34,7 @@ class Interactions:
     api: Api
     clock: Callable[[], float]
     url: str
+    scopes: set[str]
     tell_event: Callable[[Json], Delivery | None]
 
     def __init__(self) -> None:
@@ -40,6 +43,9 @@ class Interactions:
         self.responses: dict[str, ResponseUrl] = {}
         self.views: list[View] = []
         self.homes: dict[str, View] = {}
+        self.commands: set[str] | None = None  # what the manifest declares; None: everything
+        self.shortcuts: set[str] | None = None
+        self.interactivity = True
 
     async def click(self, said: Message | View, action_id: str, user: str, value: str | None = None) -> Delivery:
         """Presses a button (feedback buttons: `value` says which), chooses from a select, in a message or a view."""
@@ -77,6 +83,8 @@ class Interactions:
 
     async def command(self, name: str, text: str, user: str, channel: str) -> Delivery:
         """A slash command; the response's text is shown to its user."""
+        if (self.commands is not None and name not in self.commands) or "commands" not in self.scopes:
+            raise Refused("invalid_command", f"{name} is no command of the app: it is not in its manifest")
         person, where = self.workspace.people[user], self.workspace.channels[channel]
         trigger, response_url = self._trigger(user)[0], self._response_url(ResponseUrl(where, user))
         delivery = await self._put("slash_commands", events.command(where, person, name, text, trigger, response_url))
@@ -86,6 +94,8 @@ class Interactions:
 
     async def shortcut(self, callback_id: str, said: Message, user: str) -> Delivery:
         """A message shortcut."""
+        if self.shortcuts is not None and callback_id not in self.shortcuts:
+            raise Refused("invalid_shortcut", f"{callback_id} is no shortcut of the app: it is not in its manifest")
         payload, _ = self._interaction("message_action", user)
         payload |= {"callback_id": callback_id, "message_ts": said.ts, "message": said.json(), "action_ts": self.workspace.new_ts()}
         payload["channel"] = events.channel_json(self.workspace.channels[said.channel])
@@ -138,7 +148,7 @@ class Interactions:
             self._replace_source(to, body)
             return
         said = Message(to.channel.id, self.workspace.new_ts(), BOT_USER, body.get("text", ""), body.get("thread_ts"), "B0CAREBOT1")
-        said.blocks = body.get("blocks") or []
+        said.blocks = checked_blocks(body.get("blocks") or [])
         if body.get("response_type") == "in_channel":
             self.workspace.add(said)
             return
@@ -151,20 +161,26 @@ class Interactions:
             return
         to.source.deleted = bool(body.get("delete_original"))
         if not to.source.deleted:
-            to.source.text, to.source.blocks = body.get("text", ""), body.get("blocks") or []
+            to.source.text, to.source.blocks = body.get("text", ""), checked_blocks(body.get("blocks") or [])
         self.workspace.changed("ephemeral" if to.source.ephemeral_to else "message", to.source)
 
     def _respond_to_submission(self, view: View, response: Json) -> None:
         action = response.get("response_action")
         if action == "errors":
+            inputs = {block["block_id"] for block in view.blocks if block["type"] == "input"}
+            if not response["errors"] or not inputs.issuperset(response["errors"]):
+                raise Refused("invalid_arguments", f"errors name input blocks ({sorted(inputs)}), not {sorted(response['errors'])}")
             view.errors = response["errors"]
             self.workspace.changed("view", view)
         elif action == "update":
-            self.replace_view(view, response["view"])
+            self.replace_view(view, named(self.workspace, checked_view(response["view"], ("modal",))))
         elif action == "push":
-            self.show_view(View(self.workspace.new_id("V"), view.user, response["view"], view.root or view.id, view.id))
-        else:
+            definition = named(self.workspace, checked_view(response["view"], ("modal",)))
+            self.show_view(View(self.workspace.new_id("V"), view.user, definition, view.root or view.id, view.id))
+        elif action in (None, "clear"):
             self.hide_view(view)
+        else:
+            raise Refused("invalid_arguments", f"unknown response_action {action!r}")
 
     def _in_message(self, said: Message, user: str) -> Json:
         where = self.workspace.channels[said.channel]
@@ -189,6 +205,8 @@ class Interactions:
         return f"{self.url}/response/{name}"
 
     async def _put(self, kind: Kind, payload: Json) -> Delivery:
+        if kind == "interactive" and not self.interactivity:
+            raise Refused("interactivity_disabled", "the manifest switches interactivity off: settings.interactivity.is_enabled")
         delivery = self.outbox.put(kind, payload)
         await asyncio.wait_for(delivery.done.wait(), self.outbox.ack_seconds + 1)
         return delivery

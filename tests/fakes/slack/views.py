@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from tests.fakes.slack.arguments import Method, mapping, text
 from tests.fakes.slack.blocks import checked_view
 from tests.fakes.slack.refusals import Refused
-from tests.fakes.slack.workspace import APP, BOT, TEAM, Json
+from tests.fakes.slack.workspace import APP, BOT, TEAM, Json, Workspace
 
 if TYPE_CHECKING:
     from tests.fakes.slack.fake import FakeSlack
@@ -51,8 +51,12 @@ class Trigger:
     view: View | None = None  # pressed inside of this view
 
 
-def _named(slack: "FakeSlack", definition: Json) -> Json:
-    blocks = [{**block, "block_id": block.get("block_id") or slack.workspace.new_id("b")} for block in definition["blocks"]]
+def named(workspace: Workspace, definition: Json) -> Json:
+    """A view whose blocks and inputs have the ids that Slack gives to those without."""
+    blocks = []
+    for block in definition["blocks"]:
+        inner = {"element": {"action_id": workspace.new_id("a"), **block["element"]}} if block["type"] == "input" else {}
+        blocks.append({**block, **inner, "block_id": block.get("block_id") or workspace.new_id("b")})
     return {**definition, "blocks": blocks}
 
 
@@ -71,7 +75,7 @@ def _exchange(slack: "FakeSlack", given: Json) -> Trigger:
 async def open_view(slack: "FakeSlack", given: Json) -> Json:
     definition = checked_view(given["view"], ("modal",))
     trigger = _exchange(slack, given)
-    view = slack.show_view(View(slack.workspace.new_id("V"), trigger.user, _named(slack, definition)))
+    view = slack.show_view(View(slack.workspace.new_id("V"), trigger.user, named(slack.workspace, definition)))
     return {"view": view.json()}
 
 
@@ -81,7 +85,7 @@ async def push_view(slack: "FakeSlack", given: Json) -> Json:
     if trigger.view is None:
         raise Refused("push_limit_reached", "views.push needs a trigger_id from inside a modal")
     under = trigger.view
-    view = View(slack.workspace.new_id("V"), trigger.user, _named(slack, definition), under.root or under.id, under.id)
+    view = View(slack.workspace.new_id("V"), trigger.user, named(slack.workspace, definition), under.root or under.id, under.id)
     return {"view": slack.show_view(view).json()}
 
 
@@ -96,7 +100,7 @@ async def update_view(slack: "FakeSlack", given: Json) -> Json:
         raise Refused("not_found")
     if given.get("hash") and given["hash"] != found.json()["hash"]:
         raise Refused("hash_conflict")
-    slack.replace_view(found, _named(slack, definition))
+    slack.replace_view(found, named(slack.workspace, definition))
     return {"view": found.json()}
 
 
@@ -107,7 +111,7 @@ async def publish_view(slack: "FakeSlack", given: Json) -> Json:
     found = slack.homes.get(given["user_id"])
     if found is None:
         found = slack.homes[given["user_id"]] = View(slack.workspace.new_id("V"), given["user_id"], definition)
-    slack.replace_view(found, _named(slack, definition))
+    slack.replace_view(found, named(slack.workspace, definition))
     return {"view": found.json()}
 
 

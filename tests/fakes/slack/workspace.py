@@ -163,6 +163,7 @@ class Workspace:
         ]
         self.channels = {channel.id: channel for channel in channels}
         self.log: dict[str, dict[str, Message]] = defaultdict(dict)  # by channel, the oldest first
+        self._threads: dict[tuple[str, str], list[Message]] = defaultdict(list)  # by channel and root, the root first
         self.ephemerals: list[Message] = []
         self.statuses: dict[tuple[str, str], Json] = {}  # the status line of a thread, by channel and root
         self.sessions: dict[tuple[str, str], Json] = {}  # agent sessions, by channel and root
@@ -197,6 +198,7 @@ class Workspace:
     def add(self, message: Message) -> Message:
         """Puts a new message into its channel."""
         self.log[message.channel][message.ts] = message
+        self._threads[message.channel, message.root].append(message)
         if message.bot_id == BOT:
             self.set_status(message.channel, message.root, {})  # Slack clears the status line when the app writes
         self.changed("message", message)
@@ -221,4 +223,4 @@ class Workspace:
 
     def thread(self, channel: str, root: str) -> list[Message]:
         """A thread's messages, its root first."""
-        return [message for message in self.messages(channel) if message.root == root]
+        return [message for message in self._threads[channel, root] if not message.deleted]
