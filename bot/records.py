@@ -33,6 +33,10 @@ class Records:
         """The turn whose reply is, partly at least, in a message."""
         return await self._archive.run(Store.answered_by, platform, message)
 
+    async def carried(self, turn_id: str) -> list[str]:
+        """The names of the messages that carry a reply, in order."""
+        return await self._archive.run(Store.carried, turn_id)
+
     async def carries(self, platform: str, message: str, turn_id: str) -> None:
         """A message carries a reply, or a part of it; of several turns the newest counts."""
         await self._archive.run(Store.carries, platform, message, turn_id)

@@ -28,6 +28,11 @@ class Threads(Statements):
         found = self._select("t.id = (SELECT turn_id FROM replies WHERE platform = ? AND message = ?)", (platform, message))
         return found[0] if found else None
 
+    def carried(self, turn_id: str) -> list[str]:
+        """The names of the messages that carry a reply, in order."""
+        rows = self._rows("SELECT message FROM replies WHERE turn_id = ? ORDER BY message", (turn_id,))
+        return [str(row["message"]) for row in rows]
+
     def carries(self, platform: str, message: str, turn_id: str) -> None:
         """This message carries a reply, or a part of it; of several turns the newest counts. Nothing for a turn that is gone."""
         with self._write() as db:

@@ -1,0 +1,150 @@
+"""Conversations that people take over: asked for, posted to the experts, their words brought to the asker, handed back."""
+
+import logging
+
+from bot.connectors.slack import blocks, events, notes
+from bot.connectors.slack.api import Block
+from bot.connectors.slack.bolt import Payload
+from bot.connectors.slack.errors import Gone, SlackError
+from bot.connectors.slack.events import Said
+from bot.connectors.slack.names import PLATFORM, Name, asked_in, parse
+from bot.connectors.slack.workspace import Once, Workspace
+from bot.store import StoreError, UnknownHandover, UnknownTurn
+from bot.turns import Handover, Turn
+
+log = logging.getLogger(__name__)
+
+_PATIENCE_SECONDS = 40.0  # the postman gives a post a minute
+ENDED = "This conversation was handed back to CARE: what you write here does not reach the asker any more."
+GONE = "The asker's conversation is not there any more: what you wrote could not be brought to them."
+
+
+class Handovers:
+    """Both sides of a hand-over."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._service = workspace.service
+        self._once = Once()
+
+    @property
+    def channel(self) -> str | None:
+        """Where the experts are."""
+        return self._workspace.settings.slack_handover_channel
+
+    # The asker's side.
+
+    async def asked_for(self, message: Name, user: str, conversation: str) -> None:
+        """Somebody wrote that they want a person."""
+        if not self._once.first(f"human {message}"):
+            return
+        try:
+            told = await self.begin(user, conversation)
+        except StoreError:
+            self._once.again(f"human {message}")
+            raise
+        root = await self._workspace.root_of(message)
+        self._workspace.say(message.channel, told, notes.note(told), root)
+
+    async def begin(self, user: str, conversation: str) -> str:
+        """Hands a conversation over; what to tell the asker. Raises StoreError."""
+        if self.channel is None:
+            return blocks.nobody_to_hand_over_note()
+        already = await self._service.handed_over(PLATFORM, conversation) is not None
+        await self._service.hand_over(PLATFORM, conversation, user)
+        return blocks.handed_over_note(already=already)
+
+    async def _asker(self, handover: Handover) -> Name:
+        """The thread in which the asker reads. In a DM it is the one they wrote in last."""
+        conversation = parse(handover.conversation_id)
+        if not conversation.channel.startswith("D"):
+            return conversation
+        try:
+            turns = (await self._service.conversation(PLATFORM, handover.conversation_id, handover.user_id)).turns
+        except UnknownTurn:
+            return conversation
+        newest = asked_in(turns[-1])
+        return newest.beside(await self._workspace.root_of(newest))
+
+    # The experts' side.
+
+    async def post(self, handover: Handover, turns: tuple[Turn, ...]) -> str | None:
+        """Brings a conversation to the experts; the post's name. Raises SlackError."""
+        if self.channel is None:
+            return None
+        link = await self._link(handover)
+        post = blocks.handover_post(handover.id, handover.user_id, turns, link=link)
+        ts = await self._workspace.api.post(self.channel, "Somebody asks for a person.", post, patience=_PATIENCE_SECONDS)
+        return str(Name((await self._workspace.known()).team, self.channel, ts))
+
+    async def _link(self, handover: Handover) -> str | None:
+        """The conversation's address, where the experts can follow it: not into a DM."""
+        asked = parse(handover.conversation_id)
+        if asked.channel.startswith("D"):
+            return None
+        try:
+            return await self._workspace.api.link(asked.channel, asked.ts)
+        except SlackError:
+            return None
+
+    async def relay(self, handover: Handover, turn: Turn) -> None:
+        """Brings to the experts what the asker wrote since. Raises SlackError."""
+        if handover.message is not None:
+            post = parse(handover.message)
+            said = blocks.relayed(turn.question.user_id, turn.question.text)
+            await self._workspace.api.post(post.channel, "The asker wrote.", said, post.ts, patience=_PATIENCE_SECONDS)
+
+    async def expert_wrote(self, said: Said) -> bool:
+        """Whether a message stands under a hand-over's post; what an expert wrote there goes to the asker.
+
+        Raises SlackError and StoreError, so that Slack brings the event again.
+        """
+        if said.thread is None or said.name.channel != self.channel:
+            return False
+        handover = await self._service.handover_at(PLATFORM, str(said.name.beside(said.thread)))
+        if handover is None:
+            return False
+        if self._once.first(f"expert {said.name}"):
+            try:
+                await self._bring(said, handover)
+            except (SlackError, StoreError):
+                self._once.again(f"expert {said.name}")
+                raise
+        return True
+
+    async def _bring(self, said: Said, handover: Handover) -> None:
+        text = events.plain(said.text, self._workspace.identity.user)
+        if handover.ended_at is not None or not text:
+            told = ENDED if handover.ended_at is not None else blocks.attachments_text(asked=False)
+            self._workspace.whisper(said.name.channel, said.user, told, thread_ts=said.thread)
+            return
+        thread = await self._asker(handover)
+        try:
+            reply: list[Block] = notes.marked(blocks.expert_reply(said.user, text))
+            await self._workspace.api.post(thread.channel, "A person answers.", reply, thread.ts)
+        except Gone:
+            self._workspace.whisper(said.name.channel, said.user, GONE, thread_ts=said.thread)
+            return
+        await self._service.expert_replied(handover.id, said.user, text)
+
+    async def hand_back(self, body: Payload) -> None:
+        """The button under the post."""
+        action = events.action(body)
+        post = Name(self._workspace.identity.team, events.text(body, "channel", "id"), events.text(body, "container", "message_ts"))
+        handover = await self._service.handover_at(PLATFORM, str(post))
+        if handover is None or handover.id != events.text(action, "value") or post.channel != self.channel:
+            raise UnknownHandover("there is no such hand-over in that message")
+        if handover.ended_at is None and self._once.first(f"back {handover.id}"):
+            await self._service.hand_back(handover.id)
+            self._workspace.spawn(self._show_ended(handover, post, events.text(body, "user", "id")), "the end of a hand-over")
+
+    async def _show_ended(self, handover: Handover, post: Name, expert: str) -> None:
+        """Tells the asker, and takes the button away."""
+        thread = await self._asker(handover)
+        self._workspace.say(thread.channel, blocks.handed_back_note(), notes.note(blocks.handed_back_note()), thread.ts)
+        try:
+            turns = (await self._service.conversation(PLATFORM, handover.conversation_id, handover.user_id)).turns
+        except UnknownTurn:
+            turns = ()
+        ended = blocks.handover_post(handover.id, handover.user_id, turns, ended_by=expert)
+        await self._workspace.api.update(post.channel, post.ts, "Handed back.", ended, patience=_PATIENCE_SECONDS)

@@ -1,0 +1,179 @@
+"""What people write, as questions: who is meant, which conversation it belongs to, what became of it. Knows no answer.
+
+A question is committed before its event is acknowledged. The same message comes as `app_mention` and as `message`, and again
+after every lost acknowledgement: the store's unique keys make one question of them.
+"""
+
+import logging
+import re
+
+from bot.connectors.slack import blocks, events, notes
+from bot.connectors.slack.bolt import Payload
+from bot.connectors.slack.delivery import Deliveries
+from bot.connectors.slack.errors import Gone
+from bot.connectors.slack.events import Said
+from bot.connectors.slack.handover import Handovers
+from bot.connectors.slack.names import PLATFORM, Name, parse
+from bot.connectors.slack.people import People
+from bot.connectors.slack.workspace import Once, Workspace
+from bot.store import Forgotten, NotYours
+from bot.turns import Question, now
+
+log = logging.getLogger(__name__)
+
+NOT_HERE = "I don't answer in this channel. Ask me in our direct messages instead."
+NOTHING_ASKED = "What do you want to know? Write your question after my name."
+# "human", as the hint under an answer says, or a sentence that asks for nothing else.
+_WISH = r"((please|can i|could i|may i|i want to|i('d| would) like to|let me) )*(talk|speak|chat) (to|with) "
+_SOMEBODY = r"(a |an |the )?((real )?(human|person)|(human |support )?agent|colleague|somebody|someone)"
+_HUMAN = re.compile(rf"\W*(human|{_WISH}{_SOMEBODY})( please)?\W*", re.IGNORECASE)
+
+
+class Listeners:
+    """Events of messages."""
+
+    def __init__(self, workspace: Workspace, people: People, deliveries: Deliveries, handovers: Handovers) -> None:
+        self._workspace = workspace
+        self._service = workspace.service
+        self._people = people
+        self._deliveries = deliveries
+        self._handovers = handovers
+        self._told = Once()
+
+    async def mention(self, body: Payload) -> None:
+        """`app_mention`: somebody wrote CARE's name."""
+        said = events.said(body, self._workspace.identity.team)
+        if said is not None and not await self._people.stranger(said):
+            await self._heard(said, mentioned=True)
+
+    async def message(self, body: Payload) -> None:
+        """`message`, of every kind."""
+        event = events.inner(body, "event")
+        subtype = events.text(event, "subtype")
+        if subtype == "message_deleted" or (subtype == "message_changed" and events.text(event, "message", "subtype") == "tombstone"):
+            await self._deleted(event)
+        elif subtype == "message_changed":
+            await self._edited(body)
+        elif subtype in events.PEOPLES:
+            said = events.said(body, self._workspace.identity.team)
+            if said is not None and not await self._people.stranger(said):
+                await self._heard(said, mentioned=events.mentions(said.text, self._workspace.identity.user))
+
+    async def stopped(self, body: Payload) -> None:
+        """`agent_session_stopped`: Slack's Stop button."""
+        event = events.inner(body, "event")
+        for turn_id in self._deliveries.stop(events.text(event, "channel"), events.text(event, "thread_ts")):
+            self._service.cancel(turn_id)
+
+    async def _heard(self, said: Said, *, mentioned: bool) -> None:
+        if await self._handovers.expert_wrote(said):
+            return
+        if not (said.direct or mentioned or await self._goes_on(said)):
+            return
+        if not self._workspace.allows(said.name.channel):
+            if mentioned and self._told.first(str(said.name)):
+                self._workspace.whisper(said.name.channel, said.user, NOT_HERE, thread_ts=said.thread)
+            return
+        self._workspace.remember_root(said.name, said.root)
+        text = events.plain(said.text, self._workspace.identity.user)
+        conversation = await self._conversation(said)
+        if _HUMAN.fullmatch(text):
+            await self._handovers.asked_for(said.name, said.user, conversation)
+        elif text:
+            await self._ask(said, text, conversation)
+        elif self._told.first(str(said.name)):
+            self._note(said, blocks.attachments_text(asked=False) if said.files else NOTHING_ASKED)
+
+    async def _goes_on(self, said: Said) -> bool:
+        """Whether a message in a thread is a follow-up: CARE is in that thread, and nobody else is spoken to."""
+        if said.thread is None or events.spoken_to(said.text) is not None:
+            return False
+        return await self._service.known(PLATFORM, str(said.name.beside(said.thread)))
+
+    async def _conversation(self, said: Said) -> str:
+        """In a channel its thread. In a DM the one that its thread belongs to, or that goes on there."""
+        own = str(said.name.beside(said.root))
+        if not said.direct:
+            return own
+        if said.thread is not None:
+            root = str(said.name.beside(said.thread))
+            turn = await self._service.asked_in(PLATFORM, root) or await self._service.answered_by(PLATFORM, root)
+            return own if turn is None else turn.question.conversation_id
+        newest = await self._service.newest(PLATFORM, said.name.place)
+        if newest is None:
+            await self._service.begin_new(PLATFORM, said.name.place, own)
+        return newest or own
+
+    async def _ask(self, said: Said, text: str, conversation: str) -> None:
+        try:
+            _, new = await self._service.ask(self._question(said, text, conversation))
+        except (Forgotten, NotYours) as error:
+            log.info("a message was not taken", extra={"event": said.event_id, "error": type(error).__name__})
+            return
+        if new and said.files:
+            self._note(said, blocks.attachments_text(asked=True))
+
+    def _question(self, said: Said, text: str, conversation: str) -> Question:
+        return Question(
+            platform=PLATFORM,
+            event_id=said.event_id,
+            conversation_id=conversation,
+            user_id=said.user,
+            text=text,
+            asked_at=now(),
+            private=said.direct,
+            user_name=self._people.name(said.user),
+            message=str(said.name),
+            edition=said.edition,
+        )
+
+    def _note(self, said: Said, text: str) -> None:
+        self._workspace.say(said.name.channel, text, notes.note(text), said.root)
+
+    async def _edited(self, body: Payload) -> None:
+        """Somebody's question says something else now; previews, streams and votes change messages too, and say nothing new."""
+        message = events.inner(body, "event", "message")
+        said = events.said(body, self._workspace.identity.team, message)
+        if said is None or not said.edition or said.text == events.text(body, "event", "previous_message", "text"):
+            return
+        if await self._people.stranger(said) or not self._workspace.allows(said.name.channel):
+            return
+        text = events.plain(said.text, self._workspace.identity.user)
+        self._workspace.remember_root(said.name, said.root)
+        if text:
+            try:
+                await self._service.edit(self._question(said, text, ""))
+            except (Forgotten, NotYours) as error:
+                log.info("an edit was not taken", extra={"event": said.event_id, "error": type(error).__name__})
+
+    async def _deleted(self, event: Payload) -> None:
+        """A message is gone: what was asked in it, and what was answered to it, too."""
+        ts = events.text(event, "deleted_ts") or events.text(event, "previous_message", "ts") or events.text(event, "message", "ts")
+        channel = events.text(event, "channel")
+        if not (ts and channel):
+            return
+        name = Name(self._workspace.identity.team, channel, ts)
+        answered = await self._service.answered_by(PLATFORM, str(name))
+        if answered is not None:
+            self._service.cancel(answered.id)  # nobody reads it any more
+        elif await self._may_have_asked(event, name):
+            for carrier in await self._service.forget_message(PLATFORM, str(name)):
+                self._workspace.spawn(self._take_away(parse(carrier)), "the answer to a deleted question")
+
+    async def _may_have_asked(self, event: Payload, name: Name) -> bool:
+        """Whether a deleted message is one that CARE was asked in, or will be: its event may still be on its way."""
+        before = events.inner(event, "previous_message")
+        if before.get("bot_id"):
+            return False
+        if events.text(event, "channel_type") == "im" or events.mentions(events.text(before, "text"), self._workspace.identity.user):
+            return True
+        if await self._service.asked_in(PLATFORM, str(name)) is not None:
+            return True
+        thread = events.text(before, "thread_ts")
+        return bool(thread) and await self._service.known(PLATFORM, str(name.beside(thread)))
+
+    async def _take_away(self, message: Name) -> None:
+        try:
+            await self._workspace.api.delete(message.channel, message.ts, patience=600.0)
+        except Gone:
+            return

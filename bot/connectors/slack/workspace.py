@@ -1,0 +1,146 @@
+"""What the parts of this connector share: the API, the service, what is left of the minute, who CARE is, and tasks. Decides nothing."""
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Coroutine
+
+from bot.connectors.slack.api import Blocks, Identity, SlackApi
+from bot.connectors.slack.budget import Budget
+from bot.connectors.slack.errors import SlackError
+from bot.connectors.slack.names import Name
+from bot.service import Service
+from bot.settings import Settings
+from bot.store import StoreError
+
+log = logging.getLogger(__name__)
+
+_CLOSE_SECONDS = 5.0
+_PATIENCE_SECONDS = 20.0
+_SAY_SECONDS = 60.0
+_MOST_ROOTS = 10_000
+
+
+class Unknown(Exception):
+    """Slack has not said yet who CARE is there."""
+
+
+class Workspace:
+    """One Slack workspace."""
+
+    def __init__(self, settings: Settings, service: Service, api: SlackApi) -> None:
+        self.settings = settings
+        self.service = service
+        self.api = api
+        self.budget = Budget()
+        self.hosts = frozenset(settings.links)
+        self._identity: Identity | None = None
+        self._introduced = asyncio.Event()
+        self._claimed: set[str] = set()
+        self._roots: OrderedDict[str, str] = OrderedDict()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def identity(self) -> Identity:
+        """Who CARE is here. Raises Unknown before Slack has said so."""
+        if self._identity is None:
+            raise Unknown("Slack has not said yet who CARE is; is SLACK_BOT_TOKEN right?")
+        return self._identity
+
+    async def introduce(self, patience: float) -> Identity:
+        """Asks Slack who CARE is. Raises SlackError."""
+        self._identity = await self.api.identity(patience)
+        self._introduced.set()
+        return self._identity
+
+    async def known(self) -> Identity:
+        """Who CARE is here, once Slack has said so."""
+        await self._introduced.wait()
+        return self.identity
+
+    def claim(self, message: str) -> bool:
+        """Whether nobody else in this process took that message for theirs."""
+        if message in self._claimed:
+            return False
+        self._claimed.add(message)
+        return True
+
+    def remember_root(self, message: Name, root: str) -> None:
+        """The thread of a message, so that nobody has to ask Slack."""
+        self._roots[str(message)] = root
+        if len(self._roots) > _MOST_ROOTS:
+            self._roots.popitem(last=False)
+
+    def remembered_root(self, message: Name) -> str | None:
+        return self._roots.get(str(message))
+
+    async def root_of(self, message: Name) -> str:
+        """The message that the thread of a message begins with. Raises SlackError."""
+        known = self._roots.get(str(message))
+        if known is None:
+            found = await self.api.thread(message.channel, message.ts, patience=_PATIENCE_SECONDS)
+            known = next((each.thread_ts for each in found if each.thread_ts), None) or message.ts
+            self.remember_root(message, known)
+        return known
+
+    def allows(self, channel: str) -> bool:
+        """Whether CARE may speak in a channel. DMs need no permission."""
+        return not self.settings.slack_channels or channel in self.settings.slack_channels or channel.startswith("D")
+
+    def spawn(self, work: Coroutine[None, None, None], what: str) -> "asyncio.Task[None]":
+        """Does something after the acknowledgement; this workspace owns it."""
+        task = asyncio.create_task(_guarded(work, what), name=f"slack {what}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def whisper(self, channel: str, user: str, text: str, blocks: Blocks | None = None, thread_ts: str | None = None) -> None:
+        """Tells one person something, if Slack lets us; nobody waits for it."""
+        self.spawn(self.api.ephemeral(channel, user, text, blocks, thread_ts), "a note to one person")
+
+    def say(self, channel: str, text: str, blocks: Blocks, thread_ts: str | None = None) -> None:
+        """Posts something that is no answer; nobody waits for it."""
+
+        async def post() -> None:
+            await self.api.post(channel, text, blocks, thread_ts, patience=_SAY_SECONDS)
+
+        self.spawn(post(), "a note")
+
+    async def close(self) -> None:
+        """Lets what runs finish for a moment, and ends the rest."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_CLOSE_SECONDS)
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.api.close()
+
+
+class Once:
+    """Remembers names for as long as there is room: for notes that need not be said again."""
+
+    def __init__(self, most: int = 10_000) -> None:
+        self._most = most
+        self._names: OrderedDict[str, None] = OrderedDict()
+
+    def first(self, name: str) -> bool:
+        """True the first time."""
+        if name in self._names:
+            return False
+        self._names[name] = None
+        if len(self._names) > self._most:
+            self._names.popitem(last=False)
+        return True
+
+    def again(self, name: str) -> None:
+        """It failed: the next time is the first."""
+        self._names.pop(name, None)
+
+
+async def _guarded(work: Coroutine[None, None, None], what: str) -> None:
+    try:
+        await work
+    except (SlackError, StoreError) as error:
+        log.warning("something was left undone", extra={"what": what, "error": f"{type(error).__name__}: {error}"})
+    except Exception:  # the edge of a task: the others go on
+        log.exception("a task broke", extra={"what": what})

@@ -1,0 +1,292 @@
+"""The one writer of a reply: brings Slack's messages to what there is to show, one call after the other, as the budget allows.
+
+A reply is a list of messages of 9 kB. While it grows its newest message streams; without budget for a stream it is written
+once it is whole. After a restart, and for an edited question, the messages that carry it already are put right. What can't be
+written now is tried again until it is: only somebody who deleted the place it goes to ends that.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from bot.connectors.slack import blocks, notes, status, text
+from bot.connectors.slack.api import Block
+from bot.connectors.slack.errors import Gone, Limited, Refused, SlackError, TooLong, Unreachable
+from bot.connectors.slack.names import PLATFORM, Name, parse
+from bot.connectors.slack.post import Post
+from bot.connectors.slack.workspace import Workspace
+from bot.store import StoreError
+from bot.turns import Status, Turn
+
+log = logging.getLogger(__name__)
+
+LIMIT = 9000  # bytes in a message; Slack's own limit is about 10,000
+_LEAST_LIMIT = 1000
+_PATIENCE_SECONDS = 20.0
+_RETRY_SECONDS = 1.0
+_MOST_RETRY_SECONDS = 60.0
+_SPARSE_SECONDS = 3.0  # between two updates of a message that does not stream
+_LOOK_SECONDS = 10.0
+
+STOPPED = "_Stopped._"
+NOTHING = "_I have no answer to that._"
+
+
+@dataclass
+class Draft:
+    """What there is to show, as far as the service has said."""
+
+    text: str = ""
+    place: int = 0
+    final: Turn | None = None
+    stopped: bool = False
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.changed.set()  # the first look is at once
+
+    def end(self, turn: Turn | None) -> None:
+        """That is all: this turn, or None when the rest comes after the next start."""
+        self.final = turn
+        self.changed.set()
+        self.ended.set()
+
+
+class Writer:
+    """One reply's. `complete` once all of it stands in Slack."""
+
+    def __init__(self, workspace: Workspace, turn: Turn, question: Name, thread: str | None, draft: Draft) -> None:
+        self._workspace = workspace
+        self._turn = turn
+        self._question = question
+        self.thread = thread
+        self._draft = draft
+        self._posts: list[Post] = []
+        self._uncarried: list[Post] = []
+        self._limit = LIMIT
+        self._maybe = False  # a message may stand there that we know nothing of
+        self._streams = True
+        self._below: Sequence[Block] | None = None
+        self._line = status.StatusLine(workspace, question.channel)
+        self.complete = False
+
+    async def run(self) -> None:
+        """Until all is written, or the rest comes after the next start. Raises Gone."""
+        try:
+            await self._insist(self._find)
+            while not self._draft.ended.is_set():
+                await self._news()
+                await self._advance()
+                await self._pause()
+            if self._draft.final is not None:
+                self.complete = await self._insist(self._complete)
+        finally:
+            for post in self._posts:
+                post.abandon()
+
+    # Where it goes.
+
+    async def _find(self) -> None:
+        """The thread, and the messages that carry this reply already."""
+        if self.thread is None or self._turn.question.edition:
+            carried = await self._workspace.service.carried(self._turn.id)
+            self._posts = [self._known(parse(name).ts) for name in carried]
+        if self.thread is None:  # it is from before this start
+            self._maybe = not self._posts
+            self.thread = await self._workspace.root_of(self._question)
+        self._line.open(self.thread)
+
+    def _known(self, ts: str) -> Post:
+        """A message of ours that nobody in this process has written: it may still stream."""
+        return Post(self._workspace.api, self._workspace.budget, self._question.channel, ts, None, streaming=True)
+
+    async def _strays(self) -> list[Post]:
+        """Messages that were written without our hearing of it: before a crash, or over a connection that broke."""
+        me = (await self._workspace.known()).user
+        assert self.thread is not None
+        found = await self._workspace.api.thread(self._question.channel, self.thread, patience=_PATIENCE_SECONDS)
+        ours = [
+            message.ts
+            for message in found
+            if message.user == me and message.ts > self._question.ts and not notes.is_note(message.block_ids)
+        ]
+        mine = {post.ts for post in self._posts}
+        strays = []
+        for ts in ours:
+            name = str(self._question.beside(ts))
+            if ts not in mine and await self._workspace.service.answered_by(PLATFORM, name) is None and self._workspace.claim(name):
+                strays.append(self._known(ts))
+        return strays
+
+    # While it grows.
+
+    async def _news(self) -> None:
+        try:
+            async with asyncio.timeout(_LOOK_SECONDS):
+                await self._draft.changed.wait()
+        except TimeoutError:
+            return
+        self._draft.changed.clear()
+
+    async def _pause(self) -> None:
+        """Lets others have their share of the budget; the end ends it."""
+        seconds = 0.0
+        if self._posts:
+            seconds = self._workspace.budget.pause() if self._posts[-1].streaming else _SPARSE_SECONDS
+        try:
+            async with asyncio.timeout(seconds):
+                await self._draft.ended.wait()
+        except TimeoutError:
+            return
+
+    async def _advance(self) -> None:
+        """One step on: what fails here is put right at the end. Raises Gone."""
+        if self._draft.ended.is_set():
+            return
+        try:
+            if self._draft.text:
+                await self._grow(text.split(self._draft.text, self._limit))
+            else:
+                await self._say_status()
+        except TooLong:
+            self._shrink()
+        except Refused as error:
+            log.warning("Slack takes no stream here; the answer comes as one message", extra={"error": str(error)})
+            self._streams = False
+        except Unreachable as error:
+            self._maybe = self._maybe or error.sent
+        except (Limited, StoreError):
+            return
+
+    async def _say_status(self) -> None:
+        assert self.thread is not None
+        place = self._draft.place
+        await self._line.show(self.thread, blocks.busy_text(place) if place else status.LOOKING)
+
+    async def _grow(self, parts: list[str]) -> None:
+        for number, part in enumerate(parts):
+            if number < len(self._posts):
+                post, last = self._posts[number], number == len(parts) - 1
+                await (post.grow(part) if last else post.complete(part, (), _PATIENCE_SECONDS))
+            elif not await self._open(part):
+                return
+
+    async def _open(self, part: str) -> bool:
+        """Starts the next message; False when there is no budget for it now."""
+        assert self.thread is not None
+        if self._maybe or not self._streams or not self._workspace.budget.starts.take():
+            await self._line.show(self.thread, status.WRITING)
+            return False
+        to = (self._question.team, self._turn.question.user_id)
+        post = await Post.start(self._workspace.api, self._workspace.budget, self._question.channel, self.thread, part, *to)
+        await self._own(post)
+        return True
+
+    async def _own(self, post: Post) -> None:
+        self._posts.append(post)
+        self._uncarried.append(post)
+        await self._carry()
+
+    async def _carry(self) -> None:
+        """Remembers, for votes, deletions and the next start, which messages carry this reply."""
+        while self._uncarried:
+            name = str(self._question.beside(self._uncarried[0].ts))
+            await self._workspace.service.carries(PLATFORM, name, self._turn.id)
+            del self._uncarried[0]
+
+    def _shrink(self) -> None:
+        self._limit = max(self._limit // 2, _LEAST_LIMIT)
+        log.info("a message was too long for Slack; smaller ones follow", extra={"turn": self._turn.id, "limit": self._limit})
+
+    # When it is whole.
+
+    async def _complete(self) -> None:
+        """Everything as it shall stay. May be called again after it failed."""
+        assert self.thread is not None
+        if self._maybe:
+            self._posts += await self._strays()
+            self._uncarried = list(self._posts)
+            self._maybe = False
+        whole, streamed = self._closing(), bool(self._posts) and self._posts[-1].streaming
+        parts = text.split(whole, self._limit) if whole else []
+        below = await self._blocks() if parts else ()
+        for number, part in enumerate(parts):
+            await self._settle(number, part, below if number == len(parts) - 1 else ())
+        await self._remove_rest(len(parts))
+        await self._carry()
+        self._line.close(self.thread, posted=bool(parts), streamed=streamed)
+        await self._introduced()
+
+    def _closing(self) -> str:
+        """The text that stays; "" for none at all."""
+        turn = self._draft.final
+        assert turn is not None
+        said = text.safe(turn.reply.text, self._workspace.hosts) if turn.reply is not None else ""
+        if turn.status is Status.CANCELLED:
+            shown = bool(said or self._posts or self._draft.stopped)
+            return f"{said}\n\n{STOPPED}".strip() if shown else ""
+        if turn.status is Status.FAILED:
+            error = turn.reply.error if turn.reply is not None else None
+            return "\n\n".join(part for part in (said.strip(), text.safe(error or NOTHING, self._workspace.hosts)) if part)
+        return said if said.strip() else NOTHING
+
+    async def _settle(self, number: int, part: str, below: Sequence[Block]) -> None:
+        if number < len(self._posts):
+            await self._posts[number].complete(part, below, _PATIENCE_SECONDS)
+            return
+        assert self.thread is not None
+        try:
+            post = await Post.write(
+                self._workspace.api, self._workspace.budget, self._question.channel, self.thread, part, below, _PATIENCE_SECONDS
+            )
+        except Unreachable as error:
+            self._maybe = self._maybe or error.sent
+            raise
+        await self._own(post)
+
+    async def _remove_rest(self, kept: int) -> None:
+        """Messages of an earlier, longer answer."""
+        while len(self._posts) > kept:
+            with suppress(Gone):
+                await self._posts[-1].remove(_PATIENCE_SECONDS)
+            self._posts.pop()
+        self._uncarried = [post for post in self._uncarried if post in self._posts]
+
+    async def _blocks(self) -> Sequence[Block]:
+        """What stands below an answer: the thumbs, and for a newcomer what CARE is."""
+        turn = self._draft.final
+        if turn is None or turn.status not in (Status.ANSWERED, Status.DELIVERED):
+            return ()
+        if self._below is None:
+            notice = await self._workspace.service.introduction(PLATFORM, turn.question.user_id)
+            self._below = tuple(blocks.answer_blocks(turn.id, notice=notice, human=notice is not None))
+            self._introduces = notice is not None
+        return self._below
+
+    _introduces = False
+
+    async def _introduced(self) -> None:
+        if self._introduces:
+            await self._workspace.service.introduced(PLATFORM, self._turn.question.user_id)
+
+    async def _insist(self, step: Callable[[], Awaitable[None]]) -> bool:
+        """Takes a step until it is taken; False when Slack will never have it. Raises Gone."""
+        pause = _RETRY_SECONDS
+        while True:
+            try:
+                await step()
+                return True
+            except Gone:
+                raise
+            except TooLong:
+                self._shrink()
+            except Refused as error:
+                log.error("Slack refuses an answer", extra={"turn": self._turn.id, "error": str(error)})
+                return False
+            except (SlackError, StoreError) as error:
+                log.warning("an answer waits for Slack", extra={"turn": self._turn.id, "error": f"{type(error).__name__}: {error}"})
+                await asyncio.sleep(max(pause, error.seconds) if isinstance(error, Limited) else pause)
+                pause = min(2 * pause, _MOST_RETRY_SECONDS)
