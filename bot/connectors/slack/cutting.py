@@ -6,7 +6,7 @@ from typing import Final
 # A message holds about 10 kB (measured: `msg_too_long`); what is left is room for escapes that Slack adds.
 MESSAGE_BYTES: Final = 9000
 
-_FENCE = re.compile(r"^```.*$", re.M)
+_FENCE = re.compile(r"^```[^`\n]*$", re.M)
 _CLOSE = "\n```"
 _WHOLE = re.compile(r"(`+)[^`\n]+\1(?!`)|\[[^\[\]\n]*\]\([^()\n]*\)|&#?\w{1,32};|\[[.:]\]")
 

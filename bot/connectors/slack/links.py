@@ -17,17 +17,20 @@ ENTITY: Final = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0
 # A URL that may stay: nothing in it that two parsers could read differently (no user, backslash, bracket, quote, entity).
 _URL = re.compile(r"(https?)://([a-z0-9-]+(?:\.[a-z0-9-]+)*)(:\d{1,5})?([/?#][\w\-.~:/?#@!$&'()*+,=%]*)?", re.I | re.A)
 _BARE_URL = re.compile(r"(?<![\w+.:/@\\-])https?://[^\s<>\"`|\\^{}\[\]]+", re.I)
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(?=//)")
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*(?=://)|(?:https?|ftp|file|slack)(?=:[/\\])):", re.I)
 # In front of a space or an opening mark, the scheme of a dead link is noise; nothing dangerous can grow together there.
 _NOISE = re.compile(r"(?<![^\s(*\"'])https?://(?=\w)", re.I)
-_ACTING = re.compile(r"\b(mailto|tel|sms|callto|skype|facetime|javascript|vbscript|data|slack|file|intent|market):(?=[^\s\[])", re.I)
+_ACTING = re.compile(
+    r"(?<![A-Za-z0-9])(mailto|tel|sms|callto|skype|facetime|javascript|vbscript|data|slack|file|intent|market):(?=[^\s\[])", re.I
+)
 _GROUPS = re.compile(r"@(?=(?:here|channel|everyone|group)(?![A-Za-z0-9]))", re.I)
 _DOMAIN = re.compile(r"[\w-]+(?:[.．｡。][\w-]+)+")
+_TOKEN = re.compile(rf"<(?:[!@#]|[a-z][a-z0-9+.-]*:|({_DOMAIN.pattern}))", re.I)  # what Slack reads between < and >
 _DOT = re.compile(r"[.．｡。]")
 _SENTENCE_END = re.compile(r"(?<=[a-z])\.(?=[A-Z][a-z]+\Z)")
 _HOST = re.compile(r"[a-z][a-z0-9+.-]*:[/\\]*(?:[^/?#\\\s]*@)?([^/?#\\\s:]+)", re.I)
-_EMPHASIS = str.maketrans({mark: f"%{ord(mark):02X}" for mark in "()*~'!"})
-_PLAIN_PATH = re.compile(r"[A-Za-z0-9/.-]{1,60}")
+_MARKUP = str.maketrans({mark: f"%{ord(mark):02X}" for mark in "()*~'!@"})
+_PLAIN_PATH = re.compile(r"[A-Za-z0-9/-]{1,60}")
 
 
 def allowed(url: str, hosts: frozenset[str]) -> str | None:
@@ -35,7 +38,7 @@ def allowed(url: str, hosts: frozenset[str]) -> str | None:
     match = _URL.fullmatch(url) if len(url) <= MAX_URL else None
     if match is None or not listed(match[2], hosts):
         return None
-    rest = (match[4] or "").replace("://", "%3A//").translate(_EMPHASIS)
+    rest = (match[4] or "").replace("://", "%3A//").translate(_MARKUP)
     return f"{match[1].lower()}://{match[2].lower()}{match[3] or ''}{rest}"
 
 
@@ -59,7 +62,7 @@ def linked(url: str, label: str | None = None) -> str:
         label = host + (tail if _PLAIN_PATH.fullmatch(tail) else "/…" if tail else "")
     elif not re.search(rf"(?<![\w.@-]){re.escape(host)}(?![\w@-]|\.\w)", label, re.I):
         label = f"{label} ({host})".lstrip()
-    return f"[{label}]({entities_kept(url)})"
+    return f"[{label}]({url})"
 
 
 def plain(text: str, hosts: frozenset[str]) -> str:
@@ -84,9 +87,9 @@ def before_link(text: str) -> str:
 
 
 def code(text: str) -> str:
-    """A word inside code. Slack may read code otherwise than we do, so mentions and URLs are broken there too; the rest stays as it is."""
-    text = _SCHEME.sub(r"\1[:]", entities_kept(text))
-    return _GROUPS.sub("@ ", re.sub(r"<(?=[!@#])", "< ", text))
+    """Text inside code. Slack may read code otherwise than we do, so mentions and URLs are broken there too; the rest stays as it is."""
+    text = _TOKEN.sub(lambda match: f"< {match[0][1:]}" if match[1] is None or _linkable(match[1]) else match[0], entities_kept(text))
+    return _GROUPS.sub("@ ", _ACTING.sub(r"\1: ", _SCHEME.sub(r"\1[:]", text)))
 
 
 def entities_kept(text: str) -> str:
@@ -103,18 +106,18 @@ def _dead(text: str, hosts: frozenset[str]) -> str:
 
 
 def _domain(name: str, hosts: frozenset[str]) -> str:
-    """A domain unless it is listed: broken where a link could begin or end, otherwise as it is."""
-    if listed(name, hosts):
-        return name
+    return _broken(name) if _linkable(name) and not listed(name, hosts) else name
+
+
+def _linkable(name: str) -> bool:
+    """Whether a reader of links could begin or end one in this name."""
     first, *rest = _DOT.split(name)
-    if first.lower() != "www" and not any(_top_level(each) for each in rest):
-        return name
-    return _broken(name)
+    return first.lower().lstrip("_-") == "www" or any(_top_level(each) for each in rest)
 
 
 def _broken(name: str) -> str:
     """Words that grew together around a full stop are put apart, as their author should have; others get a bracketed dot."""
-    if len(parts := _SENTENCE_END.split(name)) == 2 and "." not in parts[0]:
+    if len(parts := _SENTENCE_END.split(name)) == 2 and _DOT.search(parts[0]) is None:
         return ". ".join(parts)
     return _DOT.sub("[.]", name)
 

@@ -150,7 +150,7 @@ class _Word:
     def _next(self, at: int) -> tuple[int, bool, str]:
         """What begins here: its length, whether it is syntax of its own, and what it becomes."""
         if escaped := _ESCAPED.match(self._text, at):
-            return 2, False, "'" if escaped[1] == "`" else escaped[1] if escaped[1] in _UNESCAPED else escaped[0]
+            return 2, False, _unescaped(escaped)
         if span := _CODE.match(self._text, at):
             return len(span[0]), True, f"{span[1]}{links.code(span[2])}{span[1]}"
         if link := _LINK.match(self._text, at):
@@ -167,10 +167,12 @@ class _Word:
         url = re.sub(r"\s+[\"'(].*\Z", "", destination.strip()).strip("<>")
         if (kept := links.allowed(url, self._hosts)) is not None:
             return True, links.linked(kept, None if label is None else links.label(label, self._hosts))
-        if label is None:
-            return False, url
-        shown = links.host_of(url) or destination
-        return False, label if shown in label else f"{label} ({shown})"
+        shown = _ESCAPED.sub(_unescaped, url if label is None else links.host_of(url) or destination)
+        return False, shown if label is None else label if shown in label else f"{label} ({shown})"
+
+
+def _unescaped(escaped: re.Match[str]) -> str:
+    return "'" if escaped[1] == "`" else escaped[1] if escaped[1] in _UNESCAPED else escaped[0]
 
 
 class _Visible:
