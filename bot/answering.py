@@ -85,6 +85,9 @@ class Answering:
     def asked_in(self, platform: str, message: str) -> bool:
         return (self._turn.question.platform, self._turn.question.message) == (platform, message)
 
+    def asked_by(self, platform: str, user_id: str) -> bool:
+        return (self._turn.question.platform, self._turn.question.user_id) == (platform, user_id)
+
     def stands_in(self, platform: str, conversation_id: str) -> bool:
         return (self._turn.question.platform, self._turn.question.conversation_id) == (platform, conversation_id)
 

@@ -59,6 +59,7 @@ async def serve(settings: Settings, engine: Engine, announce: Callable[[str], No
             shutdown_timeout=_HANDLER_SECONDS,
         )
         try:
+            await service.finish_forgetting()
             await runner.setup()
             await service.resume()
             url = await _listen(runner, settings)

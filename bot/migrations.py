@@ -180,3 +180,23 @@ def threads_and_handovers(db: Database) -> None:
         """
     )
     db.execute("CREATE TABLE forgotten (sha256 TEXT PRIMARY KEY NOT NULL, at TEXT NOT NULL) STRICT, WITHOUT ROWID")
+
+
+@migrations()
+def erasures(db: Database) -> None:
+    """Who was forgotten, by a hash; while something is left to do outside of the database, by name and examples."""
+    db.execute(
+        """
+        CREATE TABLE erasures (
+            id TEXT PRIMARY KEY NOT NULL,
+            at TEXT NOT NULL,
+            person_sha256 TEXT NOT NULL,
+            turns INTEGER NOT NULL,
+            ratings INTEGER NOT NULL,
+            person TEXT,
+            examples TEXT,
+            receipt TEXT,
+            finished_at TEXT
+        ) STRICT
+        """
+    )

@@ -122,13 +122,18 @@ def wait_until_live(home: Path, lora_id: str) -> float | None:
         raise Reverted(f"LoRA {lora_id!r} passed its smoke test, but does not answer everybody: {error}") from error
 
 
+def wait_until_served(home: Path, lora_id: str | None) -> float | None:
+    """Seconds until the server answers with what is live; None: none runs. Raises Reverted."""
+    try:
+        return _wait(home, lora_id)
+    except _NotServed as error:
+        raise Reverted(f"{lora_id or 'the base'} is live on the shelf, but not served: {error}") from error
+
+
 def rollback(shelf: Shelf, home: Path, *, by: str, reason: str) -> Applied:
     """Makes the predecessor live and returns once it is served. Raises NothingToRollBack, or Reverted when it can't be served."""
     change = shelf.rollback(by=by, reason=reason)
-    try:
-        return Applied(change, _wait(home, change.lora_id))
-    except _NotServed as error:
-        raise Reverted(f"{change.lora_id or 'the base'} is live on the shelf, but not served: {error}") from error
+    return Applied(change, wait_until_served(home, change.lora_id))
 
 
 def take_back(shelf: Shelf, home: Path, *, by: str, reason: str) -> Applied:

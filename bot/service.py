@@ -20,6 +20,7 @@ from bot.experts import Experts
 from bot.metrics import Metrics
 from bot.operations import Operations
 from bot.postman import Postman
+from bot.privacy import Privacy
 from bot.records import Records
 from bot.room import Line, Room
 from bot.settings import Settings
@@ -35,7 +36,7 @@ _DRAIN_CANCEL_SECONDS = 5.0
 _PROBE_SECONDS = 1.0
 
 
-class Service(Records, Experts, Operations):
+class Service(Records, Experts, Operations, Privacy):
     """The one place where questions, the engine and the store meet."""
 
     def __init__(

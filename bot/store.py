@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bot import database
+from bot.erasure import Erasing
 from bot.faults import (
     DatabaseCorrupt,
     DatabaseTooNew,
@@ -46,7 +47,7 @@ _AFTER_DAMAGE = "Put a backup in its place, or move it away to start with an emp
 _BUSY_MILLISECONDS = 5000
 
 
-class Store(Learning, Threads, Handovers):
+class Store(Learning, Threads, Handovers, Erasing):
     """One connection to `care.db`. Use it from one thread at a time."""
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:

@@ -10,12 +10,16 @@ from typing import Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-Action = Literal["promote", "rollback", "try", "withdraw"]
+FILE = "history.jsonl"
+Action = Literal["promote", "rollback", "try", "withdraw", "quarantine"]
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What became live instead of what (None: the base); "try" and "withdraw": which LoRA is the canary beside `before`, or no more."""
+    """What became live instead of what (None: the base); "try" and "withdraw": which LoRA is the canary beside `before`, or no more.
+
+    "quarantine": which one may never answer again, whatever is live.
+    """
 
     at: datetime
     action: Action
@@ -70,11 +74,13 @@ def chain(changes: Sequence[Change], lora_id: str) -> Sequence[str]:
 
 
 def _taken_back(changes: Sequence[Change]) -> set[str | None]:
-    """Who was rolled back and not live again since."""
+    """Who was rolled back and not live again since, or quarantined."""
     found: set[str | None] = set()
     for change in changes:
         if change.action == "rollback":
             found.add(change.before)
+        elif change.action == "quarantine":
+            found.add(change.lora_id)
         elif change.action == "promote":
             found -= {change.lora_id, change.before}
     return found

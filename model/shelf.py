@@ -4,7 +4,7 @@
 lists the SHA-256 of both. A LoRA appears whole (a rename) and never changes again. `<shelf>/live` is a relative symlink
 (none: the base answers), replaced in one rename, so that a reader sees the old or the new one; `<shelf>/canary` is another, to the
 LoRA that answers a share of the conversations until it is promoted or withdrawn. `history.jsonl` has one line for each change of
-either. Writers hold `<shelf>/.lock`.
+either; `.quarantine/` keeps the manifests of those that may never answer again. Writers hold `<shelf>/.lock`.
 """
 
 import fcntl
@@ -29,17 +29,17 @@ from model import history
 from model.errors import Busy, LoraBaseMismatch, LoraDamaged, LoraMissing, NothingToRollBack
 from model.history import Change
 from model.manifest import BaseModel, Draft, Lora, Unshelved, from_json, is_id, to_json
+from model.quarantine import Quarantine
 
 WEIGHTS = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"
 MANIFEST = "manifest.json"
-_HISTORY = "history.jsonl"
 _LIVE, _CANARY = "live", "canary"
 _SCRATCH = (".adding-", ".live-")
 _LOCK_SECONDS = 10.0
 _MOST_RANK = 256
 
-State = Literal["live", "canary", "candidate", "rejected", "retired", "damaged"]
+State = Literal["live", "canary", "candidate", "rejected", "retired", "damaged", "quarantined"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Entry:
     fault: str | None = None
 
 
-class Shelf:
+class Shelf(Quarantine):
     """The LoRAs under one folder (`CARE_HOME/loras`). Blocking; several processes may use it at once."""
 
     def __init__(self, folder: Path) -> None:
@@ -86,7 +86,7 @@ class Shelf:
         """Every LoRA, oldest first, those with damaged manifests before all others; hashes are not checked here."""
         if not self.folder.is_dir():
             return []
-        live, canary = self._live_or_none(), self._canary_or_none()
+        live, canary = self.live_or_none(), self._canary_or_none()
         promoted = {change.lora_id for change in self.history() if change.action == "promote"}
         names = [path.name for path in self.folder.iterdir() if path.is_dir() and not path.is_symlink() and is_id(path.name)]
         entries = [self._entry(name, live, canary, promoted) for name in names]
@@ -172,7 +172,7 @@ class Shelf:
 
     def history(self) -> Sequence[Change]:
         """Every change, oldest first."""
-        return history.read(self.folder / _HISTORY)
+        return history.read(self.folder / history.FILE)
 
     def promote(self, lora_id: str, *, by: str, reason: str) -> Change:
         """Makes a verified LoRA live; one that is live already stays, without a line in the history.
@@ -181,7 +181,7 @@ class Shelf:
         """
         self.open(lora_id, None)
         with self._writing():
-            before = self._live_or_none()
+            before = self.live_or_none()
             change = Change(datetime.now(UTC), "promote", lora_id, before, by, reason)
             if before != lora_id:
                 self._change(change, _LIVE, lora_id)
@@ -193,7 +193,7 @@ class Shelf:
         """Makes a verified LoRA the canary, instead of another if there is one. Raises LoraMissing or LoraDamaged."""
         self.open(lora_id, None)
         with self._writing():
-            change = Change(datetime.now(UTC), "try", lora_id, self._live_or_none(), by, reason)
+            change = Change(datetime.now(UTC), "try", lora_id, self.live_or_none(), by, reason)
             if self._canary_or_none() != lora_id:
                 self._change(change, _CANARY, lora_id)
         return change
@@ -203,7 +203,7 @@ class Shelf:
         with self._writing():
             if self._canary_or_none() != lora_id:
                 raise NothingToRollBack(f"{lora_id} is not the canary; there is nothing to withdraw")
-            change = Change(datetime.now(UTC), "withdraw", lora_id, self._live_or_none(), by, reason)
+            change = Change(datetime.now(UTC), "withdraw", lora_id, self.live_or_none(), by, reason)
             self._change(change, _CANARY, None)
         return change
 
@@ -244,16 +244,6 @@ class Shelf:
                 raise
             return promoted[-1]
 
-    def _live_or_none(self) -> str | None:
-        with suppress(LoraDamaged):
-            return self.live()
-        return None
-
-    def _canary_or_none(self) -> str | None:
-        with suppress(LoraDamaged):
-            return self.canary()
-        return None
-
     def _opens(self, lora_id: str) -> bool:
         try:
             self.open(lora_id, None)
@@ -267,7 +257,7 @@ class Shelf:
         return None
 
     def _change(self, change: Change, name: str, lora_id: str | None) -> None:
-        history.append(self.folder / _HISTORY, change)
+        history.append(self.folder / history.FILE, change)
         self._point(name, lora_id)
 
     def _point(self, name: str, lora_id: str | None) -> None:

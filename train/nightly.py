@@ -245,9 +245,24 @@ def write_samples(night: Night) -> None:
 
 def shelve(night: Night) -> None:
     """The candidate on the shelf, whatever the gates said, with what they said."""
+    _require_remembered(night)
     if night.fault is None:
         assert night.run is not None
         night.lora = night.shelf.add(_lora(night).draft, night.run.candidate)
+
+
+def _require_remembered(night: Night) -> None:
+    """Nothing comes of a night that learned from somebody who has been forgotten since. Raises Interrupted."""
+    if not night.settings.database.exists():
+        return
+    store = Store(night.settings.database)
+    try:
+        erasures = store.pending_erasures()  # they stay pending as long as a night runs
+    finally:
+        store.close()
+    ids = {example.id for example in night.examples}
+    if any(not erasure.examples.isdisjoint(ids) for erasure in erasures):
+        raise Interrupted("somebody whom this night learned from asked to be forgotten; `care nightly` begins another without them")
 
 
 def _lora(night: Night) -> Lora:
@@ -271,6 +286,7 @@ def _lora(night: Night) -> Lora:
 
 def promote(night: Night) -> None:
     """The candidate goes live if every gate passed, and stays if the running server can serve it."""
+    _require_remembered(night)
     refused = [result.gate for result in night.gates if not result.passed]
     if night.control:
         night.verdict, night.why = "control", "trained without the ratings, to compare with; a control never goes live"

@@ -18,7 +18,7 @@ def loras(as_json: bool) -> None:
     """List the trained LoRAs, the newest first, with what their gates said."""
     settings = load_settings()
     shelf = Shelf(settings.loras)
-    entries = list(reversed(shelf.list()))
+    entries = [*reversed(shelf.list()), *(Entry(lora.id, "quarantined", lora) for lora in shelf.quarantined())]
     now = served(settings.home)
     changes = {lora_id: change for change in shelf.history() for lora_id in _about(change)}
     if as_json:

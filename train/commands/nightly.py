@@ -8,11 +8,12 @@ from types import FrameType
 
 import click
 
-from bot import domains
+from bot import domains, forgetting
 from bot.cli import load_settings
 from bot.exits import Exit
 from bot.home import running
 from bot.settings import Settings
+from bot.store import Store
 from bot.turns import now
 from model.shelf import Shelf
 from train import recipe as recipes
@@ -43,7 +44,11 @@ def nightly(recipe_name: str | None, dry_run: bool, control: bool, as_json: bool
         logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it names optional kernels that are not installed
         try:
             with only_night(settings.home):
-                run(night)
+                _finish_forgetting(night)
+                try:
+                    run(night)
+                finally:
+                    _finish_forgetting(night)
         except TooLittleData:
             click.echo(json.dumps(result(night), ensure_ascii=False) if as_json else _said(night))
             raise
@@ -63,6 +68,16 @@ def open_night(settings: Settings, recipe_name: str | None = None, *, control: b
         started_at=now(),
         control=control,
     )
+
+
+def _finish_forgetting(night: Night) -> None:
+    """What a night has in hand of people who were forgotten is cleared away by the night itself. Raises StoreError, Busy or OSError."""
+    if night.settings.database.exists():
+        store = Store(night.settings.database)
+        try:
+            forgetting.finish(store, night.shelf, night.settings.home, within_night=True)
+        finally:
+            store.close()
 
 
 class _Stop:
