@@ -4,6 +4,7 @@ import asyncio
 import logging
 import signal
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -25,6 +26,9 @@ from bot.systemd import Systemd
 from bot.watch import Watch
 from model.engine import Engine, Sampling
 from model.shelf import Shelf
+
+if TYPE_CHECKING:
+    from bot.connectors.slack.connector import SlackConnector
 
 log = logging.getLogger(__name__)
 
@@ -52,8 +56,10 @@ async def serve(settings: Settings, engine: Engine, announce: Callable[[str], No
         watch = Watch(shelf, engine, settings.canary_share)
         judge = Judge(shelf, engine, archive, watch, domains, settings)
         service = Service(archive, engine, domains, metrics, _sampling(settings), watch.choose, settings, shelf)
+        app = application(settings, service, engine, metrics, watch, judge)
+        slack = connect_slack(settings, service, app)
         runner = web.AppRunner(
-            application(settings, service, engine, metrics, watch, judge),
+            app,
             handler_cancellation=True,
             access_log=None,
             shutdown_timeout=_HANDLER_SECONDS,
@@ -65,12 +71,18 @@ async def serve(settings: Settings, engine: Engine, announce: Callable[[str], No
             url = await _listen(runner, settings)
             lock.announce(url)
             announce(url)
+            if slack is not None:
+                await slack.start()
             await _run(service, engine, watch, judge, stop, systemd)
         finally:
             systemd.notify("STOPPING=1")
+            if slack is not None:
+                await slack.stop_intake()
             for site in list(runner.sites):
                 await site.stop()
             await service.drain(settings.drain_seconds)
+            if slack is not None:
+                await slack.close()
             await runner.cleanup()
             await engine.close()
             await service.close()
@@ -124,6 +136,18 @@ def application(settings: Settings, service: Service, engine: Engine, metrics: M
     app.add_routes(Reviews(service).routes())
     app.router.add_post("/login", access.login)
     return app
+
+
+def connect_slack(settings: Settings, service: Service, app: web.Application) -> "SlackConnector | None":
+    """Slack, where a bot token is set; its events come to the one port unless it fetches them itself."""
+    if settings.slack_bot_token is None:
+        return None
+    from bot.connectors.slack.connector import SlackConnector  # importing bolt takes a second, which only Slack needs
+
+    slack = SlackConnector(settings, service)
+    service.connect(slack)
+    app.add_routes(slack.routes())
+    return slack
 
 
 def _sampling(settings: Settings) -> Sampling:

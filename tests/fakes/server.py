@@ -26,6 +26,8 @@ POINTS: dict[str, tuple[type, str, bool]] = {
     "answering": (Feed, "show", True),
     "answered": (Store, "finish", True),
     "rated": (Store, "rate", True),
+    "posting": (Store, "handover_posted", False),
+    "posted": (Store, "handover_posted", True),
 }
 
 

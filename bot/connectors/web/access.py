@@ -17,8 +17,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 SESSION_COOKIE = "care_session"
 _SESSION_SECONDS = 30 * 24 * 3600
 _WRONG_TOKEN_PAUSE = 0.5
-# Open to everybody: the probes, and what the login form needs.
-_OPEN = ("/livez", "/readyz", "/login", "/static/")
+# Open to everybody: the probes, what the login form needs, and what verifies signatures of its own.
+_OPEN = ("/livez", "/readyz", "/login", "/static/", "/slack/events")
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 _FORWARDED = ("forwarded", "x-forwarded-")
 _HEADERS = {
