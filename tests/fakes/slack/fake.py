@@ -15,6 +15,7 @@ from tests.fakes.slack.faults import Faults
 from tests.fakes.slack.http_events import HttpEvents
 from tests.fakes.slack.interactions import Interactions
 from tests.fakes.slack.outbox import Outbox
+from tests.fakes.slack.page import Page
 from tests.fakes.slack.people import People
 from tests.fakes.slack.refusals import Refused
 from tests.fakes.slack.sockets import Sockets
@@ -55,6 +56,7 @@ class FakeSlack(People, Interactions):
         self.uploads: dict[str, Json] = {}
         self.http: HttpEvents | None = None
         self.host, self.port = "127.0.0.1", port
+        self.closing = False
         self._news = asyncio.Event()
         self.outbox.changed = lambda: self.workspace.changed("ack", None)
         self.workspace.listeners.append(lambda kind, thing: self._news.set())
@@ -65,7 +67,8 @@ class FakeSlack(People, Interactions):
         settings, features = manifest["settings"], manifest["features"]
         slack = cls(scopes=manifest["oauth_config"]["scopes"]["bot"], events=settings["event_subscriptions"]["bot_events"], port=port)
         slack.commands = {command["command"] for command in features.get("slash_commands", [])}
-        slack.shortcuts = {shortcut["callback_id"] for shortcut in features.get("shortcuts", [])}
+        slack.shortcut_names = {shortcut["callback_id"]: shortcut["name"] for shortcut in features.get("shortcuts", [])}
+        slack.shortcuts = set(slack.shortcut_names)
         slack.interactivity = settings.get("interactivity", {}).get("is_enabled", False)
         return slack
 
@@ -74,6 +77,7 @@ class FakeSlack(People, Interactions):
         app.router.add_route("*", "/api/{method}", self.api.handle)
         app.router.add_get("/link", self.sockets.link)
         app.add_routes(Doors(self).routes())
+        app.add_routes(Page(self).routes())
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
         await web.TCPSite(self._runner, self.host, self.port).start()
@@ -81,6 +85,7 @@ class FakeSlack(People, Interactions):
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self.closing = True
         self.outbox.close()
         if self.http is not None:
             await self.http.close()

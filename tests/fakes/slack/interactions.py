@@ -45,6 +45,7 @@ class Interactions:
         self.homes: dict[str, View] = {}
         self.commands: set[str] | None = None  # what the manifest declares; None: everything
         self.shortcuts: set[str] | None = None
+        self.shortcut_names = {"teach_care": "Teach CARE"}
         self.interactivity = True
 
     async def click(self, said: Message | View, action_id: str, user: str, value: str | None = None) -> Delivery:

@@ -197,7 +197,7 @@ async def test_a_lost_reply_has_had_its_effect(slack: FakeSlack, client: AsyncWe
 
 async def test_an_app_has_what_its_manifest_asks_for() -> None:
     manifest = {
-        "features": {"slash_commands": [{"command": "/care"}], "shortcuts": [{"callback_id": "teach_care"}]},
+        "features": {"slash_commands": [{"command": "/care"}], "shortcuts": [{"callback_id": "teach_care", "name": "Teach CARE"}]},
         "oauth_config": {"scopes": {"bot": ["chat:write", "im:history"]}},
         "settings": {"event_subscriptions": {"bot_events": ["message.im", "app_mention"]}},
     }
