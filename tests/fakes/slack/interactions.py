@@ -12,7 +12,6 @@ from tests.fakes.slack.refusals import Refused
 from tests.fakes.slack.views import TRIGGER_SECONDS, Trigger, View, named
 from tests.fakes.slack.workspace import BOT_USER, Channel, Json, Message, Workspace
 
-SESSION_TITLE = "New conversation"
 RESPONSES = 5  # how often a response_url may be used
 
 
@@ -117,7 +116,7 @@ class Interactions:
 
     def set_session(self, channel: str, root: str, status: str, title: str | None = None) -> Json:
         """The state of an agent session; made if there is none."""
-        session = self.workspace.sessions.setdefault((channel, root), {"title": title or SESSION_TITLE})
+        session = self.workspace.sessions.setdefault((channel, root), {"title": title or ""})
         session["status"] = status
         self.workspace.changed("status", (channel, root))
         return session

@@ -10,6 +10,8 @@ from tests.fakes.slack.outbox import Delivery, Outbox
 from tests.fakes.slack.workspace import APP, Json, Workspace
 
 MAX_SOCKETS = 10  # Slack's
+_CLOSE_SECONDS = 1.0
+LINGER_SECONDS = 10.0  # how long Slack leaves a socket open after `disconnect`
 
 
 @dataclass
@@ -33,6 +35,8 @@ class Sockets:
         self._tickets: set[str] = set()
         self._turn = 0
         self.connections = 0  # how many there have been
+        self.linger_seconds = LINGER_SECONDS
+        self._closing: set[asyncio.Task[bool]] = set()
 
     def __len__(self) -> int:
         return sum(not socket.leaving for socket in self._sockets)
@@ -64,13 +68,13 @@ class Sockets:
         for socket in staying[:count]:
             socket.outgoing.put_nowait(json.dumps({"type": "disconnect", "reason": reason, "debug_info": {"host": "fake"}}))
             socket.leaving = True
+            asyncio.get_running_loop().call_later(self.linger_seconds, self._close, socket)
 
     def drop(self) -> None:
         """Cuts every connection without a word."""
         for socket in list(self._sockets):
             socket.leaving = True
-            if socket.request.transport is not None:
-                socket.request.transport.abort()
+            _cut(socket)
 
     async def link(self, request: web.Request) -> web.StreamResponse:
         """The `wss` address that apps.connections.open gives."""
@@ -78,7 +82,9 @@ class Sockets:
         if ticket not in self._tickets:
             return web.Response(status=408, text="this address has been used, ask apps.connections.open for another")
         self._tickets.discard(ticket)
-        response = web.WebSocketResponse(max_msg_size=0)
+        if len(self._sockets) >= MAX_SOCKETS:
+            return web.Response(status=429, text=f"an app may have {MAX_SOCKETS} sockets")
+        response = web.WebSocketResponse(timeout=_CLOSE_SECONDS, max_msg_size=0)
         await response.prepare(request)
         self.connections += 1
         socket = Socket(self.connections, request, response, asyncio.Queue())
@@ -100,6 +106,11 @@ class Sockets:
             self._workspace.changed("socket", socket)
         return response
 
+    def _close(self, socket: Socket) -> None:
+        task = asyncio.create_task(socket.response.close())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
     async def _write(self, socket: Socket) -> None:
         while True:
             text = await socket.outgoing.get()
@@ -115,3 +126,8 @@ class Sockets:
             body = json.loads(message.data)
             if "envelope_id" in body:
                 self._outbox.acknowledge(body["envelope_id"], body.get("payload"))
+
+
+def _cut(socket: Socket) -> None:
+    if socket.request.transport is not None:
+        socket.request.transport.abort()
