@@ -128,11 +128,26 @@ def _turn_the_clock_back() -> None:
     command.now = lambda: datetime(1999, 1, 1, tzinfo=UTC)
 
 
+def _forget_somebody() -> None:
+    """While it measures, the person u0 asks to be forgotten."""
+    from bot import forgetting
+    from bot.store import Store
+
+    def measure(night: Night) -> None:
+        store = Store(night.settings.database)
+        assert forgetting.forget(store, night.shelf, night.settings.home, "web", "u0").waits_for_night
+        store.close()
+        nightly.measure(night)
+
+    nightly.run.__defaults__ = (tuple((name, measure if name == "measuring" else stage) for name, stage in nightly.STAGES),)
+
+
 PATCHES: dict[str, Callable[[], None]] = {
     "poison gradients": _poison_gradients,
     "poison weights": _poison_weights,
     "fill the disk": _fill_the_disk,
     "turn the clock back": _turn_the_clock_back,
+    "forget somebody": _forget_somebody,
     "terminate": lambda: _die_at_step(5, signal.SIGTERM),
 }
 
