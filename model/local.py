@@ -214,6 +214,7 @@ class LocalEngine:
 
     def _prepare(self) -> None:
         self._network = self._load()
+        self._pace.least = self._network.worthwhile
         with self._changed:
             self.name = self._network.name
             if self._state == "loading":

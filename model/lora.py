@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 import torch
 from safetensors.torch import load
 from torch import nn
-from torch.nn.functional import linear
 
 from model.errors import LoraDamaged
 from model.manifest import Unshelved
@@ -22,9 +21,10 @@ _PREFIX = "base_model.model."
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """The two factors of one product: `down` [rank, in] and `up` [rank, out], the scale multiplied into `up`.
+    """The two factors of one product: `down` [in, rank] and `up` [rank, out], the scale multiplied into `up`.
 
-    A product with few rows reads `down` fastest along its inputs: 5 instead of 11 µs for 8 rows of 1,536 on one core.
+    `down` lies in memory along its inputs (it is a transposed view): a product with few rows reads it fastest so, 5 instead of
+    11 µs for 8 rows of 1,536 on one core.
     """
 
     down: torch.Tensor
@@ -73,11 +73,11 @@ class Side:
         """Lays the factors of all LoRAs side by side."""
         every = list(pairs.values())
         self._columns = tuple((name, len(pair.up)) for name, pair in pairs.items())
-        self._all = Pair(torch.cat([pair.down for pair in every]), torch.cat([pair.up for pair in every])) if every else None
+        self._all = _stacked(every) if every else None
         self._each, start = {}, 0
         for name, rank in self._columns:
             assert self._all is not None
-            self._each[name] = Pair(self._all.down[start : start + rank], self._all.up[start : start + rank])
+            self._each[name] = Pair(self._all.down[:, start : start + rank], self._all.up[start : start + rank])
             start += rank
 
     def add(self, y: torch.Tensor, x: torch.Tensor) -> None:
@@ -88,11 +88,15 @@ class Side:
         if not now.mixed:
             pair = self._each.get(now.only or "")
             if pair is not None:
-                _add(y, linear(x.to(pair.down.dtype), pair.down), pair.up)
+                _add(y, x.to(pair.down.dtype) @ pair.down, pair.up)
         elif self._all is not None:
-            inner = linear(x.to(self._all.down.dtype), self._all.down)
+            inner = x.to(self._all.down.dtype) @ self._all.down
             cut = now.cut(self._columns, x.device)
             _add(y, inner.masked_fill_(cut.view(len(cut), *[1] * (x.dim() - 2), -1), 0.0), self._all.up)
+
+
+def _stacked(pairs: Sequence[Pair]) -> Pair:
+    return Pair(torch.cat([pair.down.t() for pair in pairs]).t(), torch.cat([pair.up for pair in pairs]))
 
 
 def _add(y: torch.Tensor, inner: torch.Tensor, up: torch.Tensor) -> None:
@@ -158,7 +162,7 @@ class Loras:
         if (tuple(down.shape), tuple(up.shape)) != wanted:
             raise ValueError(f"{path} is {layer.in_features} → {layer.out_features}, its factors {tuple(down.shape)} and {tuple(up.shape)}")
         device, dtype = _place(self._network)
-        pair = Pair(down.to(device, dtype).contiguous(), (up.t() * scale).to(device, dtype).contiguous())
+        pair = Pair(down.to(device, dtype).contiguous().t(), (up.t() * scale).to(device, dtype).contiguous())
         if not (pair.down.isfinite().all() and pair.up.isfinite().all()):
             raise ValueError(f"{path} has factors that are no finite numbers in {dtype}")
         return pair
@@ -221,7 +225,7 @@ def _joined(parts: Sequence[tuple[str, int]], pairs: Mapping[str, Pair]) -> Pair
             up[row : row + rank, column : column + width] = pairs[path].up
             row += rank
         column += width
-    return Pair(torch.cat([pair.down for pair in present]), up)
+    return Pair(torch.cat([pair.down.t() for pair in present]).t(), up)
 
 
 def _place(network: nn.Module) -> tuple[torch.device, torch.dtype]:

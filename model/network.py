@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from transformers.utils.logging import disable_progress_bar
 
-from model import decoder, memory, weights
+from model import decoder, memory, pace, weights
 from model.decoder import Decoder
 from model.device import DeviceChoice, find_device, free_memory
 from model.engine import Sampling
@@ -59,6 +59,7 @@ class Network:
             fits = decoder.fits(loaded.network)
             self._decoder = Decoder(loaded.network, self._cache, self._loras, self.context) if fits else None
             self._warm_up(slots)
+            self.worthwhile = pace.worthwhile(self._try_reading)
 
     def sampler(self, sampling: Sampling) -> Sampler:
         """What draws one request's tokens."""
@@ -114,7 +115,10 @@ class Network:
         with _memory():
             self._loras.choose([lora])
             logits = self._forward([tokens], self._cache.read(row, start, start + len(tokens)))
-            return next_tokens(logits, [sampler])[0] if sampler is not None else None
+            if sampler is None:
+                logits[0, 0].item()  # a GPU computes on after the call: whoever measures the pass waits for its end
+                return None
+            return next_tokens(logits, [sampler])[0]
 
     @torch.inference_mode()
     def decode(self, tokens: Sequence[int], samplers: Sequence[Sampler], loras: Sequence[str | None], first: int = 0) -> list[int]:
@@ -151,6 +155,11 @@ class Network:
         """One pass of each kind: memory that does not suffice shows now, and the first person does not wait for it."""
         self._forward([[0]], self._cache.read(0, 0, 1))
         self._forward([[0]] * slots, self._cache.decode(range(slots)))
+
+    @torch.inference_mode()
+    def _try_reading(self, tokens: int) -> None:
+        tokens = min(tokens, self.context)
+        self._forward([[0] * tokens], self._cache.read(0, 0, tokens))[0, 0].item()
 
 
 @contextmanager

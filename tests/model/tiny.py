@@ -104,6 +104,7 @@ class Traced(Network):
     def __init__(self, loaded: Loaded, *, slots: int = 4, context: int = CONTEXT, prefix_bytes: int = 2**20) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         super().__init__(loaded, slots=slots, context=context, prefix_bytes=prefix_bytes)
+        self.worthwhile = 0  # tiny networks would read everything in one chunk
         self.loaded = loaded
         self.script: dict[int, Callable[[], object]] = {}
         self.answers: dict[Sampling, list[int]] = {}
