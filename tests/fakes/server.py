@@ -13,6 +13,7 @@ from typing import Any
 
 from bot.cli import load_settings
 from bot.commands import serve
+from bot.connectors.slack.api import SlackApi
 from bot.connectors.web.feed import Feed
 from bot.store import Store
 from model.engine import Request
@@ -28,6 +29,16 @@ POINTS: dict[str, tuple[type, str, bool]] = {
     "rated": (Store, "rate", True),
     "posting": (Store, "handover_posted", False),
     "posted": (Store, "handover_posted", True),
+}
+
+# Where CARE writes to Slack: killed right after Slack has it, and before CARE can remember that.
+SLACK_POINTS: dict[str, tuple[type, str, bool]] = {
+    "stream begun": (SlackApi, "start_stream", True),
+    "stream grown": (SlackApi, "append_stream", True),
+    "stream ended": (SlackApi, "stop_stream", True),
+    "posted": (SlackApi, "post", True),
+    "claimed": (Store, "carries", True),
+    "delivered": (Store, "delivered", False),
 }
 
 
@@ -59,7 +70,7 @@ def main() -> None:
 
 def die_at(point: str, count: int) -> None:
     """SIGKILL when the point is reached for the `count`-th time."""
-    owner, name, after = POINTS[point]
+    owner, name, after = (POINTS | SLACK_POINTS)[point]
     real: Callable[..., Any] = getattr(owner, name)
     left = [count]
 

@@ -86,6 +86,11 @@ def answer_blocks(
     return [*said, *introduction, _thumbs(turn_id), *confirmed, _context(label)]
 
 
+def confirmation(voted: Vote) -> str:
+    """What a voter is told where others read the answer too."""
+    return _CONFIRMED[voted]
+
+
 def plain_blocks(text: str) -> list[Block]:
     """A message of CARE's own without thumbs: an error, a decline. `text` is safe Markdown."""
     return [MarkdownBlock(text=text)]

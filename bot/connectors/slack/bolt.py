@@ -11,11 +11,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from slack_bolt.async_app import AsyncAck, AsyncApp
+from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltContext
 from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_bolt.response import BoltResponse
 
+from bot.connectors.slack.errors import SlackError
 from bot.connectors.slack.workspace import Unknown, Workspace
 from bot.store import StoreError
 from model.errors import NotReady
@@ -26,6 +27,7 @@ Payload = Mapping[str, Any]
 # What to answer with the acknowledgement, where a view wants to hear something.
 Listener = Callable[[Payload], Awaitable[dict[str, Any] | None]]
 
+_HEARD = "care_heard"  # a listener of ours was reached
 _ANY = re.compile(".*")
 
 
@@ -76,19 +78,22 @@ class Bolt:
 
     async def socket(self, payload: dict[str, Any]) -> dict[str, Any] | None:
         """An envelope's payload; what to answer. Raises NotTaken when Slack shall send it again."""
-        response = await self._dispatch(AsyncBoltRequest(mode="socket_mode", body=payload))
-        if response.status != 200:
+        response = await self._dispatch({"mode": "socket_mode", "body": payload})
+        if response.status >= 500:
             raise NotTaken(f"status {response.status}")
-        return _answer(response)
+        return _answer(response) if response.status == 200 else None
 
     async def http(self, body: str, content_type: str) -> BoltResponse:
         """A verified request; what to answer."""
-        return await self._dispatch(AsyncBoltRequest(mode="http", body=body, headers={"content-type": content_type}))
+        return await self._dispatch({"mode": "http", "body": body, "headers": {"content-type": content_type}})
 
-    async def _dispatch(self, request: AsyncBoltRequest) -> BoltResponse:
-        response = await self._app.async_dispatch(request)
+    async def _dispatch(self, arguments: dict[str, Any]) -> BoltResponse:
+        try:
+            response = await self._app.async_dispatch(AsyncBoltRequest(**arguments))
+        except (ValueError, TypeError, LookupError, AttributeError) as error:  # bolt's own, before any listener
+            return _unreadable(error)
         if response.status == 404:  # a kind that Slack invents tomorrow: sent again and again, it would drown the others
-            log.info("Slack sent something that CARE does not know", extra={"type": str(request.body.get("type"))[:40]})
+            log.info("Slack sent something that CARE does not know")
             return BoltResponse(status=200, body="")
         return response
 
@@ -98,7 +103,8 @@ class NotTaken(Exception):
 
 
 def _listening(listener: Listener) -> Callable[..., Awaitable[None]]:
-    async def listen(ack: AsyncAck, body: dict[str, Any]) -> None:
+    async def listen(ack: AsyncAck, body: dict[str, Any], context: AsyncBoltContext) -> None:
+        context[_HEARD] = True
         answer = await listener(body)
         await ack(**(answer or {}))
 
@@ -115,12 +121,14 @@ def _authorizing(workspace: Workspace) -> Callable[..., Awaitable[AuthorizeResul
     return authorize
 
 
-async def _failed(error: Exception, body: dict[str, Any]) -> BoltResponse:
+async def _failed(error: Exception, body: dict[str, Any], context: AsyncBoltContext) -> BoltResponse:
     """Slack sends it again; the log says why, and nothing of what it says."""
     what = {"event": str(body.get("event_id") or body.get("type"))[:40], "error": type(error).__name__}
-    if isinstance(error, StoreError | NotReady | Unknown):
+    if isinstance(error, StoreError | SlackError | NotReady | Unknown):
         log.warning("an event could not be taken", extra={**what, "reason": str(error)})
         return BoltResponse(status=503, body="")
+    if not context.get(_HEARD):
+        return _unreadable(error)
     log.error("a listener broke", exc_info=error, extra=what)
     return BoltResponse(status=500, body="")
 
@@ -129,9 +137,18 @@ async def _nothing(_: Payload) -> None:
     return None
 
 
+def _unreadable(error: Exception) -> BoltResponse:
+    """bolt stumbled over it before any listener heard of it: it would again."""
+    log.warning("Slack sent something that can't be read", extra={"error": type(error).__name__})
+    return BoltResponse(status=400, body="")
+
+
 def _answer(response: BoltResponse) -> dict[str, Any] | None:
+    """As it goes through a socket."""
     if not response.body:
         return None
+    if not response.first_headers().get("content-type", "").startswith("application/json"):
+        return {"text": response.body}
     found = json.loads(response.body)
     return found if isinstance(found, dict) and found else None
 

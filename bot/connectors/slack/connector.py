@@ -6,15 +6,20 @@ import logging
 from aiohttp import web
 
 from bot.connectors.base import Delivery
+from bot.connectors.slack import blocks
+from bot.connectors.slack.actions import Actions
 from bot.connectors.slack.api import SlackApi
 from bot.connectors.slack.bolt import Bolt, Ears
+from bot.connectors.slack.commands import Commands
 from bot.connectors.slack.delivery import Deliveries
 from bot.connectors.slack.errors import SlackError
 from bot.connectors.slack.handover import Handovers
 from bot.connectors.slack.listeners import Listeners
 from bot.connectors.slack.names import PLATFORM
+from bot.connectors.slack.news import News
 from bot.connectors.slack.people import People
 from bot.connectors.slack.sockets import Envelope, Sockets
+from bot.connectors.slack.votes import Votes
 from bot.connectors.slack.webhook import Answer, Request, Signatures, Webhook
 from bot.connectors.slack.workspace import Workspace
 from bot.notices import Notice
@@ -40,6 +45,7 @@ class SlackConnector:
         self._workspace = Workspace(settings, service, SlackApi(settings.slack_bot_token, settings.slack_api_url))
         self._deliveries = Deliveries(self._workspace)
         self._handovers = Handovers(self._workspace)
+        self._news = News(self._workspace)
         self._bolt = Bolt(self._workspace, self._ears())
         self._webhook: Webhook | None = None
         self._sockets: Sockets | None = None
@@ -52,8 +58,29 @@ class SlackConnector:
     def _ears(self) -> Ears:
         people = People(self._workspace)
         listeners = Listeners(self._workspace, people, self._deliveries, self._handovers)
+        votes = Votes(self._workspace, people)
+        actions = Actions(self._workspace, people, self._handovers)
+        commands = Commands(self._workspace, people, self._handovers)
         return Ears(
-            events={"app_mention": listeners.mention, "message": listeners.message, "agent_session_stopped": listeners.stopped},
+            events={
+                "app_mention": listeners.mention,
+                "message": listeners.message,
+                "agent_session_stopped": listeners.stopped,
+                "reaction_added": votes.reacted,
+                "reaction_removed": votes.took_back,
+                "app_home_opened": actions.opened,
+                "tokens_revoked": actions.uninstalled,
+                "app_uninstalled": actions.uninstalled,
+            },
+            actions={
+                blocks.FEEDBACK: votes.pressed,
+                blocks.HAND_BACK: actions.hand_back,
+                blocks.PROMOTE: actions.promote,
+                blocks.ROLLBACK: actions.roll_back,
+            },
+            views={blocks.CORRECTION: votes.explained, blocks.FORGET: commands.forget},
+            shortcuts={blocks.TEACH: actions.teach},
+            commands={blocks.COMMAND: commands.care},
         )
 
     def routes(self) -> list[web.RouteDef]:
@@ -103,7 +130,7 @@ class SlackConnector:
         return self._deliveries.open(turn)
 
     async def tell(self, notice: Notice) -> bool:
-        return False
+        return await self._news.tell(notice)
 
     async def hand_over(self, handover: Handover, turns: tuple[Turn, ...]) -> str | None:
         return await self._handovers.post(handover, turns)

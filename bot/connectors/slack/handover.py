@@ -55,14 +55,14 @@ class Handovers:
         return blocks.handed_over_note(already=already)
 
     async def _asker(self, handover: Handover) -> Name:
-        """The thread in which the asker reads. In a DM it is the one they wrote in last."""
+        """The thread in which the asker reads, without a ts none. In a DM it is the one they wrote in last."""
         conversation = parse(handover.conversation_id)
         if not conversation.channel.startswith("D"):
             return conversation
         try:
             turns = (await self._service.conversation(PLATFORM, handover.conversation_id, handover.user_id)).turns
-        except UnknownTurn:
-            return conversation
+        except UnknownTurn:  # they asked for a person before anything else
+            return conversation.beside("")
         newest = asked_in(turns[-1])
         return newest.beside(await self._workspace.root_of(newest))
 
@@ -121,7 +121,7 @@ class Handovers:
         thread = await self._asker(handover)
         try:
             reply: list[Block] = notes.marked(blocks.expert_reply(said.user, text))
-            await self._workspace.api.post(thread.channel, "A person answers.", reply, thread.ts)
+            await self._workspace.api.post(thread.channel, "A person answers.", reply, thread.ts or None)
         except Gone:
             self._workspace.whisper(said.name.channel, said.user, GONE, thread_ts=said.thread)
             return
@@ -141,7 +141,7 @@ class Handovers:
     async def _show_ended(self, handover: Handover, post: Name, expert: str) -> None:
         """Tells the asker, and takes the button away."""
         thread = await self._asker(handover)
-        self._workspace.say(thread.channel, blocks.handed_back_note(), notes.note(blocks.handed_back_note()), thread.ts)
+        self._workspace.say(thread.channel, blocks.handed_back_note(), notes.note(blocks.handed_back_note()), thread.ts or None)
         try:
             turns = (await self._service.conversation(PLATFORM, handover.conversation_id, handover.user_id)).turns
         except UnknownTurn:

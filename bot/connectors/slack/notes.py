@@ -8,8 +8,11 @@ from typing import Any, Final
 
 from bot.connectors.slack.api import Block
 from bot.connectors.slack.calls import Plain
+from bot.connectors.slack.text import mrkdwn_escape
 
 NOTE: Final = "care_note"
+# What a notification shows; a whole answer has no place there.
+_NOTIFICATION_LENGTH = 150
 
 
 def note(mrkdwn: str) -> list[Block]:
@@ -21,6 +24,12 @@ def marked(blocks: Sequence[Block]) -> list[Block]:
     """Blocks from elsewhere as a note."""
     first = _plain(blocks[0])
     return [{**first, "block_id": NOTE}, *blocks[1:]]
+
+
+def notification(text: str) -> str:
+    """A line for who sees no blocks, pinging nobody."""
+    line = " ".join(text.split())
+    return mrkdwn_escape(line if len(line) <= _NOTIFICATION_LENGTH else f"{line[:_NOTIFICATION_LENGTH]}…")
 
 
 def is_note(block_ids: Sequence[str]) -> bool:

@@ -32,6 +32,10 @@ class People:
             self._workspace.spawn(self._learn(user), "a person's name")
         return None
 
+    def forget(self, user: str) -> None:
+        """Their name, too."""
+        self._known.pop(user, None)
+
     async def stranger(self, said: Said) -> bool:
         """Whether a message comes from somebody that CARE does not serve."""
         if self._workspace.settings.slack_external:

@@ -8,10 +8,7 @@ from collections.abc import Sequence
 from bot.connectors.slack.api import Block, SlackApi
 from bot.connectors.slack.budget import Budget
 from bot.connectors.slack.errors import Limited, NotStreaming
-from bot.connectors.slack.text import mrkdwn_escape
-
-# What a notification shows; a whole answer has no place there.
-_NOTIFICATION_LENGTH = 150
+from bot.connectors.slack.notes import notification
 
 
 class Post:
@@ -24,6 +21,7 @@ class Post:
         self.ts = ts
         self.shown = shown
         self.streaming = streaming
+        self.idled = False  # ending its stream said that nothing more is coming
         self._below: Sequence[Block] = ()
         budget.streaming += streaming
 
@@ -42,7 +40,7 @@ class Post:
         cls, api: SlackApi, budget: Budget, channel: str, thread_ts: str, text: str, below: Sequence[Block], patience: float
     ) -> "Post":
         """A whole message at once. Raises SlackError."""
-        ts = await api.post(channel, _notification(text), [_markdown(text), *below], thread_ts, patience=patience)
+        ts = await api.post(channel, notification(text), [_markdown(text), *below], thread_ts, patience=patience)
         post = cls(api, budget, channel, ts, text, streaming=False)
         post._below = below
         return post
@@ -84,12 +82,13 @@ class Post:
         except NotStreaming:
             pass
         else:
+            self.idled = True
             if fits:
                 self.shown, self._below = text, below
         self._ended()
 
     async def _update(self, text: str, below: Sequence[Block], patience: float) -> None:
-        await self._api.update(self._channel, self.ts, _notification(text), [_markdown(text), *below], patience=patience)
+        await self._api.update(self._channel, self.ts, notification(text), [_markdown(text), *below], patience=patience)
         self.shown, self._below = text, below
 
     async def remove(self, patience: float) -> None:
@@ -109,9 +108,3 @@ class Post:
 
 def _markdown(text: str) -> Block:
     return {"type": "markdown", "text": text}
-
-
-def _notification(text: str) -> str:
-    """Plain enough for a notification, and pinging nobody."""
-    line = " ".join(text.split())
-    return mrkdwn_escape(line if len(line) <= _NOTIFICATION_LENGTH else f"{line[:_NOTIFICATION_LENGTH]}…")

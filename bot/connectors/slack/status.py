@@ -45,9 +45,9 @@ class StatusLine:
             work = self._workspace.api.session(self._channel, thread, "processing")
             self._opening = self._workspace.spawn(work, "a Stop button")
 
-    def close(self, thread: str, *, posted: bool, streamed: bool) -> None:
+    def close(self, thread: str, *, posted: bool, idled: bool) -> None:
         """Takes away what does not go by itself: nothing more is coming."""
-        self._workspace.spawn(self._close(thread, clear=bool(self._shown) and not posted, idle=not streamed), "the end of a status")
+        self._workspace.spawn(self._close(thread, clear=bool(self._shown) and not posted, idle=not idled), "the end of a status")
 
     async def _close(self, thread: str, *, clear: bool, idle: bool) -> None:
         if self._opening is not None:

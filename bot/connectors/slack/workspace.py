@@ -92,6 +92,7 @@ class Workspace:
         task = asyncio.create_task(_guarded(work, what), name=f"slack {what}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: work.close())  # one that was cancelled before it began has not been awaited
         return task
 
     def whisper(self, channel: str, user: str, text: str, blocks: Blocks | None = None, thread_ts: str | None = None) -> None:

@@ -17,7 +17,7 @@ from bot.connectors.slack.errors import Gone, Limited, Refused, SlackError, TooL
 from bot.connectors.slack.names import PLATFORM, Name, parse
 from bot.connectors.slack.post import Post
 from bot.connectors.slack.workspace import Workspace
-from bot.store import StoreError
+from bot.store import StoreError, UnknownTurn
 from bot.turns import Status, Turn
 
 log = logging.getLogger(__name__)
@@ -83,6 +83,7 @@ class Writer:
                 await self._pause()
             if self._draft.final is not None:
                 self.complete = await self._insist(self._complete)
+                await self._insist(self._forget_if_erased)
         finally:
             for post in self._posts:
                 post.abandon()
@@ -210,15 +211,23 @@ class Writer:
             self._posts += await self._strays()
             self._uncarried = list(self._posts)
             self._maybe = False
-        whole, streamed = self._closing(), bool(self._posts) and self._posts[-1].streaming
+        whole = self._closing()
         parts = text.split(whole, self._limit) if whole else []
         below = await self._blocks() if parts else ()
         for number, part in enumerate(parts):
             await self._settle(number, part, below if number == len(parts) - 1 else ())
         await self._remove_rest(len(parts))
         await self._carry()
-        self._line.close(self.thread, posted=bool(parts), streamed=streamed)
+        self._line.close(self.thread, posted=bool(parts), idled=any(post.idled for post in self._posts))
         await self._introduced()
+
+    async def _forget_if_erased(self) -> None:
+        """Its question was deleted, or its asker forgotten, while this was being written: then nothing of it stays."""
+        if self._draft.final is not None and self._draft.final.status is Status.CANCELLED:
+            try:
+                await self._workspace.service.turn(self._turn.id)
+            except UnknownTurn:
+                await self._remove_rest(0)
 
     def _closing(self) -> str:
         """The text that stays; "" for none at all."""

@@ -98,7 +98,9 @@ def start(tmp_path: Path, slack: FakeSlack) -> Start:
         if ready:
             await engine.start()
             service.engine_ready()
-        if not http:
+        if http:
+            await slack.until(lambda: connector._workspace._identity)
+        else:
             await slack.connected(chosen.slack_sockets)
         try:
             yield Care(slack, connector, service, engine, store)

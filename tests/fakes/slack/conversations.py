@@ -49,7 +49,8 @@ async def history(slack: "FakeSlack", given: Json) -> Json:
 async def replies(slack: "FakeSlack", given: Json) -> Json:
     channel = readable(slack, given["channel"])
     _permitted(slack, channel, "history")
-    thread = slack.workspace.thread(channel.id, given["ts"])
+    said = slack.workspace.find(channel.id, given["ts"])
+    thread = slack.workspace.thread(channel.id, given["ts"]) or ([said] if said is not None else [])  # a reply is found alone
     if not thread:
         raise Refused("thread_not_found")
     return _page(thread, given, 1000)

@@ -1,0 +1,36 @@
+"""What CARE tells people in Slack unasked: the operators in the admin channel, others in their direct messages."""
+
+from bot.connectors.slack import notes
+from bot.connectors.slack.errors import Gone
+from bot.connectors.slack.text import mrkdwn_escape
+from bot.connectors.slack.workspace import Workspace
+from bot.notices import OPERATORS, Notice
+
+_PATIENCE_SECONDS = 40.0  # the postman gives a post a minute
+
+
+class News:
+    """Notices from the outbox."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+
+    async def tell(self, notice: Notice) -> bool:
+        """Whether there was anybody to tell. Raises SlackError: then it is tried again."""
+        if notice.platform == OPERATORS:
+            return await self._tell_operators(notice)
+        text = mrkdwn_escape(notice.text)
+        try:
+            channel = await self._workspace.api.direct(notice.user_id)
+            await self._workspace.api.post(channel, text, notes.note(text), patience=_PATIENCE_SECONDS)
+        except Gone:  # they have left: nobody will hear it, now or later
+            return False
+        return True
+
+    async def _tell_operators(self, notice: Notice) -> bool:
+        channel = self._workspace.settings.slack_admin_channel
+        if channel is None:
+            return False
+        text = mrkdwn_escape(notice.text)
+        await self._workspace.api.post(channel, text, notes.note(text), patience=_PATIENCE_SECONDS)
+        return True

@@ -1,0 +1,183 @@
+"""What people think of an answer: thumbs under it, reactions to it, and the words in the 👎 dialog. Every vote visibly confirmed.
+
+The message that was voted on says which answer is meant; a value that says otherwise is not ours.
+"""
+
+import logging
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+
+from bot.connectors.slack import blocks, events, notes, text
+from bot.connectors.slack.bolt import Payload
+from bot.connectors.slack.errors import Gone, SlackError
+from bot.connectors.slack.names import PLATFORM, Name, asked_in, parse
+from bot.connectors.slack.people import People
+from bot.connectors.slack.workspace import Workspace
+from bot.connectors.slack.writer import LIMIT
+from bot.store import NotYours, UnknownTurn
+from bot.turns import Rating, Turn, Verdict, now
+
+log = logging.getLogger(__name__)
+
+UNKNOWN = "I can't find that answer any more, so your vote was not counted. Ask me again, and vote on the new answer."
+NOT_YOURS = "Only the person who asked can rate this answer."
+THANKS = "Thank you. What you wrote is kept with that answer, and may teach me tonight."
+TELL_MORE = "To say what it should have said, press 👎 under the answer."
+TOO_LONG = f"Please use at most {blocks.INPUT_CHARS} characters."
+_THUMBS: dict[str, Verdict] = {"+1": 1, "thumbsup": 1, "-1": -1, "thumbsdown": -1}
+_MOST_REMEMBERED = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """Somebody's thumb at a message."""
+
+    message: Name
+    user: str
+    verdict: Verdict
+    at: str  # Slack's time of it: events may come late, twice and in another order
+    turn_id: str | None = None  # what the button says it is about
+
+
+class Votes:
+    """Listeners to buttons, reactions and the dialog."""
+
+    def __init__(self, workspace: Workspace, people: People) -> None:
+        self._workspace = workspace
+        self._service = workspace.service
+        self._people = people
+        self._latest: OrderedDict[tuple[str, str], str] = OrderedDict()
+
+    async def pressed(self, body: Payload) -> None:
+        """The thumbs under an answer."""
+        action, user = events.action(body), events.text(body, "user", "id")
+        channel, ts = events.text(body, "channel", "id"), events.text(body, "container", "message_ts")
+        value = blocks.vote_of(events.text(action, "value"))
+        if await self._people.is_stranger(user, events.text(body, "user", "team_id") or None):
+            return
+        if value is None:
+            self._workspace.whisper(channel, user, UNKNOWN)
+            return
+        turn_id, verdict = value
+        vote = Vote(Name(self._workspace.identity.team, channel, ts), user, verdict, events.text(action, "action_ts"), turn_id)
+        try:
+            turn = await self._cast(vote)
+        except (UnknownTurn, NotYours) as error:
+            self._refuse(vote, error, events.text(body, "container", "thread_ts"))
+            return
+        if turn is not None and verdict == -1:
+            self._workspace.spawn(self._ask_why(turn, user, events.text(body, "trigger_id")), "the question what was wrong")
+
+    async def reacted(self, body: Payload) -> None:
+        """`reaction_added`"""
+        vote = await self._reaction(body)
+        if vote is None:
+            return
+        try:
+            await self._cast(vote)
+        except (UnknownTurn, NotYours):  # people react to all kinds of messages, and to each other's
+            return
+
+    async def took_back(self, body: Payload) -> None:
+        """`reaction_removed`: withdraws the verdict that it had set, and no other."""
+        vote = await self._reaction(body)
+        turn = None if vote is None else await self._service.answered_by(PLATFORM, str(vote.message))
+        if vote is None or turn is None:
+            return
+        current = await self._service.current_vote(turn.id, vote.user)
+        if current is not None and current.verdict == vote.verdict:
+            try:
+                await self._cast(replace(vote, verdict=0))
+            except (UnknownTurn, NotYours):
+                return
+
+    async def _reaction(self, body: Payload) -> Vote | None:
+        event = events.inner(body, "event")
+        verdict = _THUMBS.get(events.text(event, "reaction").partition("::")[0])  # "+1::skin-tone-2"
+        channel, ts, user = events.text(event, "item", "channel"), events.text(event, "item", "ts"), events.text(event, "user")
+        if verdict is None or not (channel and ts and user) or user == self._workspace.identity.user:
+            return None
+        if body.get("is_ext_shared_channel") is True and await self._people.is_stranger(user, None):
+            return None
+        return Vote(Name(self._workspace.identity.team, channel, ts), user, verdict, events.text(event, "event_ts"))
+
+    async def _cast(self, vote: Vote) -> Turn | None:
+        """Keeps a vote; None for one that a later one has overtaken. Raises UnknownTurn, NotYours."""
+        turn = await self._service.answered_by(PLATFORM, str(vote.message))
+        if turn is None or vote.turn_id not in (None, turn.id):
+            raise UnknownTurn("that message carries no such answer")
+        key = (turn.id, vote.user)
+        if vote.at and vote.at <= self._latest.get(key, ""):
+            return None
+        current = await self._service.current_vote(turn.id, vote.user)
+        kept = current if current is not None and current.verdict == vote.verdict else None
+        words = (None, None) if kept is None else (kept.reason, kept.correction)
+        await self._service.rate(Rating(turn.id, vote.user, vote.verdict, now(), *words))
+        self._latest[key] = vote.at
+        if len(self._latest) > _MOST_REMEMBERED:
+            self._latest.popitem(last=False)
+        self._workspace.spawn(self._confirm(turn, vote), "the confirmation of a vote")
+        return turn
+
+    def _refuse(self, vote: Vote, error: Exception, thread: str) -> None:
+        told = NOT_YOURS if isinstance(error, NotYours) else UNKNOWN
+        self._workspace.whisper(vote.message.channel, vote.user, told, thread_ts=thread or None)
+
+    async def _confirm(self, turn: Turn, vote: Vote) -> None:
+        """In the answer itself where only its asker sees it; elsewhere each voter hears of their own vote."""
+        if turn.question.private and await self._mark(turn, vote.verdict):
+            return
+        told = blocks.confirmation(vote.verdict)
+        if vote.verdict == -1 and vote.turn_id is None:
+            told = f"{told} {TELL_MORE}"
+        root = await self._workspace.root_of(asked_in(turn))
+        await self._workspace.api.ephemeral(vote.message.channel, vote.user, told, thread_ts=root)
+
+    async def _mark(self, turn: Turn, verdict: Verdict) -> bool:
+        """Shows a vote below an answer; False when the message can't be written anew."""
+        parts = text.split(text.safe(turn.reply.text, self._workspace.hosts), LIMIT) if turn.reply is not None else []
+        carried = await self._service.carried(turn.id)
+        if not parts or len(parts) != len(carried) or not turn.status.final:
+            return False
+        last = parse(carried[-1])
+        below = blocks.answer_blocks(turn.id, text=parts[-1], voted=verdict)
+        try:
+            await self._workspace.api.update(last.channel, last.ts, notes.notification(parts[-1]), below)
+        except SlackError:
+            return False
+        return True
+
+    async def _ask_why(self, turn: Turn, user: str, trigger: str) -> None:
+        """What was wrong, what should it have said? With what was said of it before."""
+        current = await self._service.current_vote(turn.id, user)
+        reason, correction = (current.reason or "", current.correction or "") if current is not None else ("", "")
+        answer = turn.reply.text if turn.reply is not None else ""
+        try:
+            await self._workspace.api.open_view(trigger, blocks.correction_modal(turn.id, answer, reason=reason, correction=correction))
+        except Gone:
+            return
+
+    async def explained(self, body: Payload) -> dict[str, object] | None:
+        """The dialog was sent."""
+        user, view = events.text(body, "user", "id"), events.inner(body, "view")
+        said = blocks.correction_of(events.text(view, "private_metadata"), events.inner(view, "state", "values"))
+        if said.reason is None and said.correction is None:
+            return None
+        long = {
+            block: TOO_LONG
+            for block, words in ((blocks.REASON_BLOCK, said.reason), (blocks.CORRECTION_BLOCK, said.correction))
+            if words is not None and len(words) > blocks.INPUT_CHARS
+        }
+        if long:
+            return {"response_action": "errors", "errors": long}
+        try:
+            turn = await self._service.rate(Rating(said.turn_id, user, -1, now(), said.reason, said.correction))
+        except (UnknownTurn, NotYours) as error:
+            told = NOT_YOURS if isinstance(error, NotYours) else UNKNOWN
+            return {"response_action": "errors", "errors": {blocks.REASON_BLOCK: told}}
+        self._workspace.spawn(self._thank(turn, user), "thanks for a correction")
+        return None
+
+    async def _thank(self, turn: Turn, user: str) -> None:
+        question = asked_in(turn)
+        await self._workspace.api.ephemeral(question.channel, user, THANKS, thread_ts=await self._workspace.root_of(question))

@@ -1,0 +1,119 @@
+"""Questions that people edit or delete, and answers that they stop."""
+
+import asyncio
+
+from bot.turns import Status
+from tests.bot.slack.conftest import Care, Start
+from tests.fakes.engine import ScriptedEngine
+from tests.fakes.slack import ADA, GRACE, SUPPORT
+
+
+async def test_an_edited_question_is_answered_again_in_the_same_message(care: Care) -> None:
+    asked = care.slack.mention(ADA, SUPPORT, "Why is my bil so hihg?")
+    first = await care.answer(asked)
+    care.slack.edit(asked, f"<@{care.slack.app_user}> Why is my bill so high?")
+    await care.slack.until(lambda: "You asked: Why is my bill so high? Bye." in first.reading)
+    await care.idle()
+    assert care.slack.answers(asked) == [first]
+    assert [turn["replaces"] for turn in care.turns()] == [None, care.turns()[0]["id"]]
+
+
+async def test_an_edit_while_it_is_being_answered_is_answered_once(start: Start) -> None:
+    going = asyncio.Event()
+    async with start(ScriptedEngine(step=going.wait)) as care:
+        asked = care.slack.say(ADA, care.slack.dm(ADA), "Why is my bil so hihg?")
+        await care.slack.until(lambda: care.engine.requests)
+        care.slack.edit(asked, "Why is my bill so high?")
+        await care.slack.until(lambda: len(care.engine.requests) == 2)
+        going.set()
+        await care.slack.until(lambda: any("Why is my bill so high?" in each.reading for each in care.slack.answers(asked)))
+        await care.idle()
+        assert len(care.slack.replies(asked)) == 1
+        assert [turn["status"] for turn in care.turns()] == [Status.CANCELLED, Status.DELIVERED]
+
+
+async def test_a_preview_that_slack_adds_is_no_edit(care: Care) -> None:
+    asked = care.slack.mention(ADA, SUPPORT, "Why is my bill so high?")
+    await care.answer(asked)
+    care.slack.unfurl(asked)
+    await care.idle()
+    assert len(care.turns()) == 1
+
+
+async def test_an_edit_of_what_was_never_asked_changes_nothing(care: Care) -> None:
+    said = care.slack.say(ADA, SUPPORT, "Lunch?")
+    care.slack.edit(said, "Lunch at noon?")
+    await care.idle()
+    assert care.turns() == []
+
+
+async def test_a_deleted_question_is_forgotten_and_its_answer_taken_away(care: Care) -> None:
+    asked = care.slack.say(ADA, care.slack.dm(ADA), "My card number is 4111")
+    answer = await care.answer(asked)
+    care.slack.react(ADA, answer)
+    await care.slack.until(care.ratings)
+    care.slack.delete(asked)
+    await care.slack.until(lambda: answer.deleted)
+    await care.idle()
+    assert care.turns() == []
+    assert care.ratings() == []
+
+
+async def test_a_question_deleted_while_it_is_being_answered_leaves_nothing(start: Start) -> None:
+    going = asyncio.Event()
+    async with start(ScriptedEngine(step=going.wait)) as care:
+        asked = care.slack.mention(ADA, SUPPORT, "My card number is 4111")
+        await care.slack.until(lambda: care.engine.requests)
+        care.slack.delete(asked)
+        await care.slack.until(lambda: not care.turns())
+        going.set()
+        await care.idle()
+        assert care.slack.replies(asked) == []
+
+
+async def test_a_question_whose_event_comes_after_its_deletion_is_not_answered(care: Care) -> None:
+    asked = care.slack.say(ADA, care.slack.dm(ADA), "My card number is 4111")
+    await care.answer(asked)
+    care.slack.delete(asked)
+    await care.idle()
+    care.slack.outbox.redeliver(care.slack.outbox.sent[0])
+    await care.idle()
+    assert care.turns() == []
+
+
+async def test_an_answer_that_somebody_deletes_is_given_up(start: Start) -> None:
+    steps = asyncio.Semaphore(2)
+    async with start(ScriptedEngine(step=steps.acquire)) as care:
+        asked = care.slack.mention(ADA, SUPPORT, "Why is my bill so high?")
+        [growing] = await care.slack.until(lambda: care.slack.replies(asked))
+        care.slack.erase(growing)
+        await care.slack.until(lambda: care.turns()[0]["status"] == Status.CANCELLED)
+        await care.idle()
+        assert care.slack.replies(asked) == []
+
+
+async def test_slacks_stop_button_cancels_the_generation(start: Start) -> None:
+    steps = asyncio.Semaphore(3)
+    async with start(ScriptedEngine(step=steps.acquire)) as care:
+        asked = care.slack.mention(ADA, SUPPORT, "Why is my bill so high?")
+        await care.slack.until(lambda: care.slack.workspace.sessions.get((SUPPORT, asked.ts), {}).get("status") == "processing")
+        [growing] = await care.slack.until(lambda: care.slack.replies(asked))
+        care.slack.stop(SUPPORT, asked.ts, ADA)
+        await care.slack.until(lambda: "Stopped" in growing.reading)
+        await care.idle()
+        assert care.turns()[0]["status"] == Status.CANCELLED
+        assert care.engine.status().running == 0
+        assert care.slack.workspace.sessions[SUPPORT, asked.ts]["status"] == "active"
+        assert care.slack.answers(asked) == [growing]
+
+
+async def test_stop_before_the_first_word_says_so(start: Start) -> None:
+    going = asyncio.Event()
+    async with start(ScriptedEngine(step=going.wait)) as care:
+        asked = care.slack.say(ADA, care.slack.dm(ADA), "Why is my bill so high?")
+        await care.slack.until(lambda: (asked.channel, asked.ts) in care.slack.workspace.statuses)
+        other = care.slack.mention(GRACE, SUPPORT, "And mine?")
+        care.slack.stop(asked.channel, asked.ts, ADA)
+        assert (await care.slack.until(lambda: care.slack.answers(asked)))[0].reading == "_Stopped._"
+        going.set()
+        assert "You asked: And mine?" in (await care.answer(other)).reading

@@ -1,0 +1,106 @@
+"""`/care`, the tabs and the operators' buttons."""
+
+import pytest
+
+from bot.connectors.slack import blocks
+from bot.notices import OPERATORS, Notice
+from bot.store import Store
+from bot.turns import now
+from tests.bot.slack.conftest import Care, Start
+from tests.fakes.slack import ADA, ADMINS, EVE, GRACE, LINUS, PARTNERS, SUPPORT
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("", "CARE answers support questions"),
+        ("help", "CARE answers support questions"),
+        ("HELP ", "CARE answers support questions"),
+        ("new", "In a channel every thread is a conversation of its own"),
+        ("status", "I'm well"),
+        ("opt out", "nothing that you write or vote is used for training"),
+        ("opt-in", "may be used for training"),
+        ("human", "no conversation with me here yet"),
+        ("dance", "I don't know that command"),
+    ],
+)
+async def test_every_word_is_answered_to_its_user_alone(care: Care, words: str, told: str) -> None:
+    answer = await care.slack.command("/care", words, ADA, SUPPORT)
+    assert told in answer.response["text"]
+    assert answer.response["response_type"] == "ephemeral"
+    assert care.slack.messages(SUPPORT) == []
+
+
+async def test_new_begins_a_conversation_that_knows_nothing_of_the_last(care: Care) -> None:
+    await care.answer(care.slack.say(ADA, care.slack.dm(ADA), "My router is red"))
+    told = await care.slack.command("/care", "new", ADA, care.slack.dm(ADA))
+    assert "A new conversation" in told.response["text"]
+    await care.answer(care.slack.say(ADA, care.slack.dm(ADA), "And now?"))
+    assert "My router is red" not in [message.content for message in care.engine.requests[1].messages]
+    await care.answer(care.slack.say(ADA, care.slack.dm(ADA), "And then?"))
+    assert "And now?" in [message.content for message in care.engine.requests[2].messages]
+
+
+async def test_opting_out_and_in_again_is_kept(care: Care) -> None:
+    await care.slack.command("/care", "opt out", ADA, SUPPORT)
+    assert not await care.service.learns_from("slack", ADA)
+    await care.slack.command("/care", "opt in", ADA, SUPPORT)
+    assert await care.service.learns_from("slack", ADA)
+
+
+async def test_strangers_get_no_command(care: Care) -> None:
+    body = (await care.slack.command("/care", "status", ADA, SUPPORT)).payload
+    told = await _forged(care, {**body, "user_id": EVE, "team_id": "T0PARTNER1"})
+    assert "people of this organisation" in told
+
+
+async def _forged(care: Care, body: dict) -> str:
+    delivery = care.slack.outbox.put("slash_commands", body)
+    await care.slack.until(lambda: delivery.acked)
+    return str(delivery.response)
+
+
+async def test_who_opens_the_messages_tab_sees_what_may_be_asked(care: Care) -> None:
+    care.slack.open_home(ADA)
+    prompts = (await care.slack.until(lambda: list(care.slack.workspace.prompts.values())))[0]
+    assert [prompt["title"] for prompt in prompts["prompts"]] == [title for title, _ in blocks.SUGGESTED_PROMPTS]
+
+
+async def test_the_admins_hear_of_a_rollback_once(care: Care) -> None:
+    await care.service._archive.run(Store.notify, [Notice("n1", "rollback", OPERATORS, "", "s", "lora-1 was taken back.", now())])
+    await care.service.postman.go_round()
+    await care.service.postman.go_round()
+    assert [message.reading for message in care.slack.messages(ADMINS)] == ["lora-1 was taken back."]
+
+
+async def test_who_taught_care_something_is_told_in_their_direct_messages(care: Care) -> None:
+    await care.answer(care.slack.mention(GRACE, SUPPORT, "Why is my bill so high?"))
+    turn = str(care.turns()[0]["id"])
+    await care.service._archive.run(Store.notify, [Notice("n2", "taught", "slack", GRACE, "s", "You taught me this.", now(), turn)])
+    await care.service.postman.go_round()
+    assert [message.reading for message in care.slack.messages(care.slack.dm(GRACE))] == ["You taught me this."]
+
+
+async def test_only_operators_promote_and_roll_back(start: Start) -> None:
+    async with start(operators=(f"slack:{LINUS}",)) as care:
+        buttons = [block.to_dict() for block in blocks.decision_buttons("lora-1", promote=True, rollback=True)]
+        ts = await care.connector._workspace.api.post(ADMINS, "A report", buttons)
+        report = care.slack.workspace.find(ADMINS, ts)
+        care.slack.workspace.channels[ADMINS].members.add(GRACE)
+        await care.slack.click(report, blocks.PROMOTE, GRACE)
+        await care.slack.until(lambda: any("Only operators" in note.reading for note in care.slack.ephemerals))
+        await care.slack.click(report, blocks.ROLLBACK, LINUS)
+        await care.slack.until(lambda: any("did not work" in note.reading for note in care.slack.ephemerals))
+        assert [note.ephemeral_to for note in care.slack.ephemerals] == [GRACE, LINUS]
+
+
+async def test_people_of_other_organisations_are_not_answered_unless_allowed(start: Start) -> None:
+    async with start() as care:
+        asked = care.slack.mention(EVE, PARTNERS, "Why is my bill so high?")
+        own = care.slack.mention(ADA, PARTNERS, "Why is mine?")
+        await care.answer(own)
+        await care.idle()
+        assert care.slack.replies(asked) == []
+    async with start(slack_external=True) as care:
+        asked = care.slack.mention(EVE, PARTNERS, "Why is my bill so high?")
+        assert "You asked" in (await care.answer(asked)).reading

@@ -1,0 +1,227 @@
+"""Answers on their way: long ones, dying streams, used-up budgets, refusals, restarts."""
+
+import asyncio
+import itertools
+from collections.abc import Sequence
+
+import pytest
+
+from bot.turns import Status
+from model.engine import Request
+from tests.bot.slack.conftest import Start
+from tests.fakes.engine import ScriptedEngine
+from tests.fakes.slack import ADA, SUPPORT, FakeSlack
+
+LINE = "Restart the router, wait for two minutes, and look at the second lamp from the left.\n\n"
+
+
+def long_answer(request: Request) -> Sequence[str]:
+    return [f"{number}. {LINE}" for number in range(1, 280)]
+
+
+async def test_a_long_answer_goes_on_in_the_next_message(start: Start) -> None:
+    async with start(ScriptedEngine(long_answer)) as care:
+        asked = care.slack.mention(ADA, SUPPORT, "How do I restart it?")
+        answers = await care.answers(asked, 3)
+        assert len(answers) == 3
+        assert all(len(answer.text.encode()) <= 9000 for answer in answers)
+        numbers = [line.partition(".")[0] for answer in answers for line in answer.reading.splitlines() if line.endswith("left.")]
+        assert numbers == [str(number) for number in range(1, 280)]
+        assert [bool(list(_feedback(answer))) for answer in answers] == [False, False, True]
+        turn = care.turns()[0]["id"]
+        assert await care.service.carried(str(turn)) == [f"T0CAREHQ01/{SUPPORT}/{answer.ts}" for answer in answers]
+
+
+def _feedback(answer: object) -> list[dict]:
+    return [block for block in answer.blocks if block["type"] == "context_actions"]  # type: ignore[attr-defined]
+
+
+async def test_it_grows_while_it_is_written(start: Start) -> None:
+    steps = asyncio.Semaphore(3)
+    async with start(ScriptedEngine(step=steps.acquire)) as care:
+        asked = care.slack.mention(ADA, SUPPORT, "one two three four five six")
+        [growing] = await care.slack.until(lambda: care.slack.replies(asked))
+        assert growing.streaming
+        await care.slack.until(lambda: "asked:" in growing.text)
+        for _ in range(4):
+            steps.release()
+        await care.slack.until(lambda: "three" in growing.text)
+        assert care.slack.called("chat.appendStream")
+        for _ in range(20):
+            steps.release()
+        assert (await care.answer(asked)).text == "You asked: one two three four five six Bye."
+
+
+async def test_a_stream_that_dies_is_put_right_in_the_same_message(start: Start) -> None:
+    steps = asyncio.Semaphore(3)
+    async with start(ScriptedEngine(step=steps.acquire)) as care:
+        asked = care.slack.mention(ADA, SUPPORT, "one two three four")
+        [growing] = await care.slack.until(lambda: care.slack.replies(asked))
+        care.slack.expire_streams()
+        for _ in range(20):
+            steps.release()
+        await care.slack.until(lambda: "one two three four Bye." in growing.reading)
+        await care.idle()
+        assert len(care.slack.replies(asked)) == 1
+        assert list(_feedback(growing))
+
+
+async def test_without_streaming_budget_an_answer_is_one_message(start: Start) -> None:
+    async with start() as care:
+        while care.connector._workspace.budget.starts.take():
+            pass
+        asked = care.slack.mention(ADA, SUPPORT, "Why is my bill so high?")
+        answers = await care.answers(asked, 1)
+        assert ["You asked: Why is my bill so high? Bye." in answer.reading for answer in answers] == [True]
+        assert not care.slack.called("chat.startStream")
+        assert list(_feedback(answers[0]))
+
+
+async def test_slacks_own_no_to_a_stream_is_taken(start: Start) -> None:
+    async with start() as care:
+        care.slack.faults.rate_limit("chat.startStream", times=1, retry_after=60)
+        asked = [care.slack.mention(ADA, SUPPORT, f"Question {number}") for number in range(3)]
+        for each in asked:
+            assert "You asked: Question" in (await care.answer(each)).reading
+        assert len([call for call in care.slack.calls if call.method == "chat.startStream"]) <= 3
+
+
+@pytest.mark.parametrize("method", ["chat.stopStream", "chat.postMessage", "chat.update"])
+async def test_retry_after_is_honoured(start: Start, method: str) -> None:
+    async with start() as care:
+        if method != "chat.stopStream":
+            care.slack.faults.refuse("chat.startStream", "method_not_supported_for_channel_type", times=100)
+        first = care.slack.mention(ADA, SUPPORT, "First")
+        if method == "chat.update":
+            await care.answer(first)
+        care.slack.faults.rate_limit(method, times=1, retry_after=1)
+        if method == "chat.update":
+            care.slack.edit(first, f"<@{care.slack.app_user}> Second")
+            await care.slack.until(lambda: "Second" in care.slack.answers(first)[0].reading)
+        else:
+            assert "You asked" in (await care.answer(first)).reading
+        refused, again = [call.at for call in care.slack.calls if call.method == method][-2:]
+        assert again - refused >= 1.0
+        await care.idle()
+        assert len(care.slack.replies(first)) == 1
+
+
+async def test_a_message_that_slack_finds_too_long_is_split_smaller(start: Start) -> None:
+    async with start() as care:
+        for method in ("chat.startStream", "chat.postMessage"):
+            care.slack.faults.refuse(method, "msg_too_long")
+        asked = care.slack.mention(ADA, SUPPORT, "Why is my bill so high?")
+        assert "You asked: Why is my bill so high? Bye." in (await care.answer(asked)).reading
+
+
+async def test_a_post_whose_answer_got_lost_is_not_made_twice(start: Start) -> None:
+    async with start() as care:
+        care.slack.faults.refuse("chat.startStream", "method_not_supported_for_channel_type", times=100)
+        workspace = care.connector._workspace
+        real, lost = workspace.api._once, itertools.chain([True], itertools.repeat(False))
+
+        async def lossy(method, token, arguments):  # the post gets there, its answer does not come back
+            result = await real(method, token, arguments)
+            if method == "chat.postMessage" and next(lost):
+                from bot.connectors.slack.errors import Unreachable
+
+                raise Unreachable("lost", sent=True)
+            return result
+
+        workspace.api._once = lossy
+        asked = care.slack.mention(ADA, SUPPORT, "Why is my bill so high?")
+        await care.slack.until(lambda: care.turns() and care.turns()[0]["status"] == Status.DELIVERED)
+        await care.idle()
+        assert len(care.slack.replies(asked)) == 1
+
+
+async def test_what_a_channel_that_is_gone_was_to_hear_is_given_up(start: Start) -> None:
+    going = asyncio.Event()
+    async with start(ScriptedEngine(step=going.wait)) as care:
+        care.slack.mention(ADA, SUPPORT, "Why is my bill so high?")
+        await care.slack.until(lambda: care.engine.requests)
+        care.slack.workspace.channels[SUPPORT].members.discard(care.slack.app_user)
+        going.set()
+        await care.slack.until(lambda: not care.service._tasks)
+        assert care.turns()[0]["status"] in (Status.CANCELLED, Status.ANSWERED)
+
+
+async def test_an_outage_of_slack_delays_an_answer_and_loses_none(start: Start) -> None:
+    async with start() as care:
+        care.slack.faults.outage("*", times=6)
+        asked = care.slack.mention(ADA, SUPPORT, "Why is my bill so high?")
+        assert "You asked: Why is my bill so high? Bye." in (await care.answer(asked, 20)).reading
+        await care.slack.until(lambda: care.turns()[0]["status"] == Status.DELIVERED)
+
+
+async def test_after_a_restart_the_same_message_is_finished(start: Start, slack: FakeSlack) -> None:
+    steps = asyncio.Semaphore(3)
+    async with start(ScriptedEngine(step=steps.acquire)) as care:
+        asked = slack.mention(ADA, SUPPORT, "one two three four")
+        [growing] = await slack.until(lambda: slack.replies(asked))
+    assert growing.streaming
+    async with start() as care:
+        await slack.until(lambda: "one two three four Bye." in growing.reading)
+        await care.idle()
+        assert slack.answers(asked) == [growing]
+        assert list(_feedback(growing))
+        assert care.turns()[0]["status"] == Status.DELIVERED
+
+
+async def test_an_answer_that_a_crash_left_unclaimed_is_found_and_finished(start: Start, slack: FakeSlack) -> None:
+    steps = asyncio.Semaphore(3)
+    async with start(ScriptedEngine(step=steps.acquire)) as care:
+        asked = slack.mention(ADA, SUPPORT, "one two three four")
+        [growing] = await slack.until(lambda: slack.replies(asked))
+        await slack.until(lambda: care.store._rows("SELECT * FROM replies"))
+        with care.store._write() as db:
+            db.execute("DELETE FROM replies")  # killed between the post and our note of it
+    async with start() as care:
+        await slack.until(lambda: "one two three four Bye." in growing.reading)
+        await care.idle()
+        assert slack.answers(asked) == [growing]
+
+
+async def test_a_question_from_before_a_restart_in_a_thread_is_answered_in_that_thread(start: Start, slack: FakeSlack) -> None:
+    going = asyncio.Event()
+    async with start(ScriptedEngine(step=going.wait)) as care:
+        root = slack.say(ADA, slack.dm(ADA), "Hello")
+        await slack.until(care.turns)
+        care.service.cancel(str(care.turns()[0]["id"]))
+        inside = slack.say(ADA, slack.dm(ADA), "Why is my bill so high?", thread_ts=root.ts)
+        await slack.until(lambda: len(care.turns()) == 2)
+        await slack.settled()
+    async with start() as care:
+        await slack.until(lambda: any("Why is my bill so high?" in each.reading for each in slack.answers(inside)))
+        await care.idle()
+        assert {each.thread_ts for each in slack.replies(inside)} == {root.ts}
+
+
+async def test_a_failure_is_told_in_words(start: Start) -> None:
+    async with start(ScriptedEngine(context_words=5)) as care:
+        asked = care.slack.mention(ADA, SUPPORT, "word " * 8000)
+        answer = await care.answer(asked)
+        assert "too long for me" in answer.reading
+        assert not list(_feedback(answer))
+        assert care.turns()[0]["status"] == Status.FAILED
+
+
+async def test_a_full_queue_is_told_in_words(start: Start) -> None:
+    going = asyncio.Event()
+    async with start(ScriptedEngine(step=going.wait, slots=1, queue=1)) as care:
+        asked = [care.slack.mention(ADA, SUPPORT, f"Question {number}") for number in range(4)]
+        busy = await care.slack.until(lambda: [answer for each in asked for answer in care.slack.answers(each)])
+        assert "ask me again in a minute" in busy[0].reading
+        going.set()
+        for each in asked:
+            await care.answer(each)
+
+
+async def test_what_the_model_writes_pings_nobody(start: Start) -> None:
+    nasty = ["<!chan", "nel> <@U0GRACE001> [click", "](http://evil.example/login) ", "@here", " <!here|x>"]
+    async with start(ScriptedEngine(lambda request: nasty)) as care:
+        asked = care.slack.mention(ADA, SUPPORT, "Hi")
+        answer = await care.answer(asked)
+        shown = [str(call.arguments) for call in care.slack.calls if call.method.startswith("chat.")]
+        assert not any(bad in text for text in [answer.reading, *shown] for bad in ("<!", "<@", "](http://evil", "@here"))
+        assert all(call.arguments.get("unfurl_links") is False for call in care.slack.called("chat.postMessage"))

@@ -1,0 +1,77 @@
+"""What Slack was told is answered exactly once, in one message, wherever the server is killed."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.serving import Server, running
+from tests.fakes.server import SLACK_POINTS
+from tests.fakes.slack import ADA, GRACE, SUPPORT, FakeSlack
+
+_POINTS = ("received", "committed", "answered", *SLACK_POINTS)
+_QUESTIONS = 4
+
+
+def settings(slack: FakeSlack) -> dict[str, str]:
+    return {
+        "SLACK_BOT_TOKEN": slack.bot_token,
+        "SLACK_APP_TOKEN": slack.app_token,
+        "SLACK_API_URL": slack.api_url,
+        "SLACK_SOCKETS": "1",
+    }
+
+
+@pytest.mark.parametrize("point", _POINTS)
+async def test_a_killed_server_finishes_the_same_message(tmp_path: Path, point: str) -> None:
+    async with FakeSlack() as slack:
+        slack.outbox.ack_seconds, slack.outbox.retry_pauses = 1.0, (0.2,) * 100
+        if point == "posted":
+            slack.faults.refuse("chat.startStream", "method_not_supported_for_channel_type", times=1000)
+        async with running(Server.scripted(tmp_path, "--kill-at", f"{point}:2", pause=0.05, settings=settings(slack))) as server:
+            await slack.connected()
+            asked = [
+                (slack.mention(GRACE, SUPPORT, f"Question {number}") if number % 2 else slack.say(ADA, slack.dm(ADA), f"Question {number}"))
+                for number in range(_QUESTIONS)
+            ]
+            assert await asyncio.to_thread(server.wait) == -9, "the point was never reached"
+        async with running(Server.scripted(tmp_path, settings=settings(slack))) as server:
+            await slack.until(lambda: all(slack.answers(each) for each in asked), 20)
+            await slack.settled(20)
+            await server.settled()
+            await slack.until(lambda: not any(reply.streaming for each in asked for reply in slack.replies(each)), 20)
+            await asyncio.to_thread(server.stop)
+        for number, each in enumerate(asked):
+            replies = slack.replies(each)
+            assert len(replies) == 1, [reply.reading for reply in replies]
+            assert f"You asked: Question {number} Bye." in replies[0].reading
+        rows = server.rows("SELECT question, status FROM turns ORDER BY question")
+        assert [(row["question"], row["status"]) for row in rows] == [(f"Question {number}", "delivered") for number in range(_QUESTIONS)]
+
+
+async def test_the_log_of_a_whole_server_holds_no_token_and_no_text(tmp_path: Path) -> None:
+    async with FakeSlack() as slack, running(Server.scripted(tmp_path, settings=settings(slack))) as server:
+        await slack.connected()
+        asked = slack.mention(ADA, SUPPORT, "my card number is 4111111111111111")
+        await slack.until(lambda: slack.answers(asked), 10)
+        slack.sockets.drop()
+        slack.revoke()
+        slack.mention(ADA, SUPPORT, "and 4222222222222222")
+        await slack.connected()
+        await asyncio.to_thread(server.stop)
+        log = server.log()
+        for secret in ("4111111111111111", "4222222222222222", slack.bot_token, slack.app_token, "ticket"):
+            assert secret not in log
+
+
+async def test_sigterm_finishes_what_runs_and_leaves_the_rest_to_the_next_start(tmp_path: Path) -> None:
+    async with FakeSlack() as slack:
+        async with running(Server.scripted(tmp_path, pause=0.1, settings=settings(slack))) as server:
+            await slack.connected()
+            asked = slack.mention(ADA, SUPPORT, "one two three four five")
+            await slack.until(lambda: slack.replies(asked), 10)
+            assert await asyncio.to_thread(server.stop) == 0
+        assert [answer.text for answer in slack.answers(asked)] == ["You asked: one two three four five Bye."]
+        late = slack.mention(ADA, SUPPORT, "Anybody there?")
+        async with running(Server.scripted(tmp_path, settings=settings(slack))) as server:
+            await slack.until(lambda: slack.answers(late), 10)
