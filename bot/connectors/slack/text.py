@@ -152,7 +152,7 @@ class _Word:
         if escaped := _ESCAPED.match(self._text, at):
             return 2, False, _unescaped(escaped)
         if span := _CODE.match(self._text, at):
-            return len(span[0]), True, f"{span[1]}{links.code(span[2])}{span[1]}"
+            return len(span[0]), True, f"`{links.code(span[2])}`"  # one backtick: Slack's own markup knows no longer runs
         if link := _LINK.match(self._text, at):
             return len(link[0]), *self._link(link[1], link[2])
         if auto := _AUTOLINK.match(self._text, at):
