@@ -1,5 +1,6 @@
 """What marks an app as an assistant: status line, sessions, titles, prompts; also auth and files. Knows nothing of requests."""
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from tests.fakes.slack.arguments import Method, listing, names, number, text
@@ -29,6 +30,8 @@ async def set_status(slack: "FakeSlack", given: Json) -> Json:
         raise Refused("invalid_arguments", f"loading_messages: at most {LOADING_MESSAGES} strings")
     status = {"status": given["status"], "loading_messages": messages} if given["status"] else {}
     slack.workspace.set_status(channel.id, given["thread_ts"], status)
+    if status:
+        asyncio.get_running_loop().call_later(slack.status_seconds, slack.workspace.forget_status, channel.id, given["thread_ts"], status)
     return {}
 
 

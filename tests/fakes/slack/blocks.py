@@ -1,6 +1,7 @@
 """What Slack takes as blocks, views, stream chunks and metadata. Source: Slack's Block Kit reference. Knows nothing of messages."""
 
 from collections import Counter
+from collections.abc import Iterable
 
 from tests.fakes.slack.elements import (
     ID,
@@ -14,7 +15,7 @@ from tests.fakes.slack.elements import (
     text,
 )
 from tests.fakes.slack.refusals import Refused
-from tests.fakes.slack.schema import Shape, anything, array, boolean, choice, kinds, string, url, wrong
+from tests.fakes.slack.schema import Check, Shape, anything, array, boolean, choice, kinds, string, url, wrong
 from tests.fakes.slack.workspace import Json, elements
 
 MESSAGE_BLOCKS, VIEW_BLOCKS = 50, 100
@@ -50,8 +51,14 @@ _MESSAGE_ONLY: dict[str, Shape] = {
 }
 _BLOCKS = {"message": kinds({**_ANYWHERE, **_MESSAGE_ONLY}), "view": kinds(_ANYWHERE)}
 
-_VIEW_COMMON = {"callback_id": string(255, 0), "private_metadata": string(3000, 0), "external_id": string(255, 0)}
-_MODAL = {"submit": plain(24), "close": plain(24), "clear_on_close": boolean, "notify_on_close": boolean, "submit_disabled": boolean}
+_VIEW_COMMON: dict[str, Check] = {"callback_id": string(255, 0), "private_metadata": string(3000, 0), "external_id": string(255, 0)}
+_MODAL: dict[str, Check] = {
+    "submit": plain(24),
+    "close": plain(24),
+    "clear_on_close": boolean,
+    "notify_on_close": boolean,
+    "submit_disabled": boolean,
+}
 _VIEWS = {
     "modal": Shape({"title": plain(24), "blocks": array(_BLOCKS["view"], VIEW_BLOCKS)}, {**_VIEW_COMMON, **_MODAL}),
     "home": Shape({"blocks": array(_BLOCKS["view"], VIEW_BLOCKS)}, _VIEW_COMMON),
@@ -125,5 +132,5 @@ def _clashes(blocks: list[Json], pointer: str) -> list[str]:
     return found
 
 
-def _twice(names: object) -> list[str]:
-    return [name for name, count in Counter(names).items() if name and count > 1]  # type: ignore[call-overload]
+def _twice(names: Iterable[str | None]) -> list[str]:
+    return [name for name, count in Counter(names).items() if name and count > 1]

@@ -21,16 +21,21 @@ OPTION = Shape({"text": text(75), "value": string(150)}, {"description": text(75
 OPTION_GROUP = Shape({"label": plain(75), "options": array(OPTION, 100)})
 FEEDBACK_BUTTON = Shape({"text": plain(75), "value": string(2000)}, {"accessibility_label": string(75)})
 _DISPATCH = Shape({"trigger_actions_on": array(choice("on_enter_pressed", "on_character_entered"), 2)})
-_COMMON = {"action_id": ID, "confirm": CONFIRM, "focus_on_load": boolean}
-_TYPED = {
+_COMMON: dict[str, Check] = {"action_id": ID, "confirm": CONFIRM, "focus_on_load": boolean}
+_TYPED: dict[str, Check] = {
     "action_id": ID,
     "placeholder": plain(150),
     "focus_on_load": boolean,
     "dispatch_action_config": _DISPATCH,
     "initial_value": string(3000),
 }
-_SELECT = {**_COMMON, "placeholder": plain(150)}
-_PEOPLE = {"initial_user": ID, "initial_conversation": ID, "initial_channel": ID, "default_to_current_conversation": boolean}
+_SELECT: dict[str, Check] = {**_COMMON, "placeholder": plain(150)}
+_PEOPLE: dict[str, Check] = {
+    "initial_user": ID,
+    "initial_conversation": ID,
+    "initial_channel": ID,
+    "default_to_current_conversation": boolean,
+}
 
 BUTTON = Shape(
     {"text": plain(75)},

@@ -14,16 +14,17 @@ from tests.fakes.slack.doors import Doors
 from tests.fakes.slack.faults import Faults
 from tests.fakes.slack.http_events import HttpEvents
 from tests.fakes.slack.interactions import Interactions
-from tests.fakes.slack.outbox import Outbox
+from tests.fakes.slack.outbox import Delivery, Outbox
 from tests.fakes.slack.page import Page
 from tests.fakes.slack.people import People
 from tests.fakes.slack.refusals import Refused
 from tests.fakes.slack.sockets import Sockets
-from tests.fakes.slack.workspace import ADA, EVE, GRACE, LINUS, Json, Message, Workspace
+from tests.fakes.slack.workspace import ADA, BOT_USER, EVE, GRACE, LINUS, Json, Message, Workspace
 
 T = TypeVar("T")
 
 STREAM_SECONDS = 300.0  # after which Slack lets a stream die
+STATUS_SECONDS = 120.0  # after which it clears a status line
 SCOPES = frozenset(
     {
         *(scope for scope in events.SCOPES.values() if scope),
@@ -52,6 +53,7 @@ class FakeSlack(People, Interactions):
         self.api = Api(self)
         self.clock = time.monotonic
         self.stream_seconds = STREAM_SECONDS
+        self.status_seconds = STATUS_SECONDS
         self.users = SimpleNamespace(ada=ADA, grace=GRACE, linus=LINUS, eve=EVE)
         self.uploads: dict[str, Json] = {}
         self.http: HttpEvents | None = None
@@ -145,7 +147,7 @@ class FakeSlack(People, Interactions):
     @property
     def app_user(self) -> str:
         """The app's own user."""
-        return events.BOT_USER
+        return BOT_USER
 
     def open_view(self, user: str) -> object | None:
         """The modal that a person has open, the topmost."""
@@ -181,7 +183,7 @@ class FakeSlack(People, Interactions):
     def revoke(self) -> None:
         """The app is uninstalled: its token is worth nothing, it is told so."""
         self.revoked_tokens.add(self.bot_token)
-        self.tell_event({"type": "tokens_revoked", "tokens": {"oauth": [], "bot": [events.BOT_USER]}})
+        self.tell_event({"type": "tokens_revoked", "tokens": {"oauth": [], "bot": [BOT_USER]}})
         self.tell_event({"type": "app_uninstalled"})
 
     def expire_streams(self) -> None:
@@ -203,7 +205,7 @@ class FakeSlack(People, Interactions):
         if not self.scopes.intersection(scopes):
             raise Refused("missing_scope", needed=scopes[0], provided=",".join(sorted(self.scopes)))
 
-    def tell_event(self, event: Json) -> object:
+    def tell_event(self, event: Json) -> Delivery | None:
         """An event, if the app has subscribed to it."""
         return self._tell(event)
 

@@ -30,9 +30,9 @@ class Faults:
         self.limited = False  # whether the documented rates are enforced
         self._calls: dict[str, deque[float]] = defaultdict(deque)
 
-    def refuse(self, method: str, error: str, times: int = 1, **fields: object) -> None:
+    def refuse(self, method: str, error: str, times: int = 1) -> None:
         """The next calls are answered with this error: `msg_too_long`, `fatal_error`, …"""
-        self._faults[method].append(Fault(times, Refused(error, **fields)))
+        self._faults[method].append(Fault(times, Refused(error)))
 
     def rate_limit(self, method: str, times: int = 1, retry_after: int = 1) -> None:
         """The next calls get 429 with Retry-After."""

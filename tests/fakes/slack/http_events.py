@@ -48,9 +48,22 @@ class HttpEvents:
         task.add_done_callback(self._tasks.discard)
 
     async def post(self, body: str, headers: dict[str, str]) -> tuple[int, str]:
-        """Any request to the app's address, for forgeries."""
+        """Any request to the app's address, for forgeries and replays: `post(body, signed(secret, body, timestamp))`."""
+        status, text, _ = await self._request(body, headers)
+        return status, text
+
+    async def verify(self) -> bool:
+        """What Slack does when the address is entered: whether the app gives the challenge back."""
+        body = json.dumps(
+            {"token": "fake", "challenge": "3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P", "type": "url_verification"}
+        )
+        status, text = await self.post(body, {"Content-Type": "application/json", **signed(self._secret, body)})
+        return status == 200 and json.loads(body)["challenge"] in text
+
+    async def _request(self, body: str, headers: dict[str, str]) -> tuple[int, str, bool]:
+        """Status, text, and whether the app wants a failed event once more."""
         async with self._session.post(self._url, data=body.encode(), headers=headers) as response:
-            return response.status, await response.text()
+            return response.status, await response.text(), response.headers.get("X-Slack-No-Retry") != "1"
 
     async def close(self) -> None:
         """Ends what is on its way."""
@@ -65,7 +78,7 @@ class HttpEvents:
         if attempt > 1:
             headers |= {"X-Slack-Retry-Num": str(attempt - 1), "X-Slack-Retry-Reason": delivery.retry_reason}
         try:
-            status, text = await asyncio.wait_for(self.post(body, headers), self._outbox.ack_seconds)
+            status, text, again = await asyncio.wait_for(self._request(body, headers), self._outbox.ack_seconds)
         except TimeoutError:
             self._outbox.failed(envelope_id, "http_timeout")
         except aiohttp.ClientError:
@@ -74,7 +87,7 @@ class HttpEvents:
             if status == 200:
                 self._outbox.acknowledge(envelope_id, _answer(text))
             else:
-                self._outbox.failed(envelope_id, "http_error")
+                self._outbox.failed(envelope_id, "http_error", again)
 
 
 def _answer(text: str) -> dict[str, object] | None:

@@ -32,9 +32,13 @@ class Interactions:
     outbox: Outbox
     api: Api
     clock: Callable[[], float]
-    url: str
     scopes: set[str]
     tell_event: Callable[[Json], Delivery | None]
+
+    @property
+    def url(self) -> str:
+        """Where the fake listens."""
+        raise NotImplementedError
 
     def __init__(self) -> None:
         self.triggers: dict[str, Trigger] = {}

@@ -7,6 +7,7 @@ import asyncio
 import time
 import uuid
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -66,7 +67,7 @@ class Outbox:
         self.duplicates = 0.0  # the share of events that are sent twice although they were acknowledged
         self.lose_acks = 0  # how many of the next acknowledgements get lost
         self.sent: list[Delivery] = []
-        self.changed = lambda: None
+        self.changed: Callable[[], None] = lambda: None
         self._owed_duplicates = 0.0
         self._waiting: deque[Delivery] = deque()
         self._in_flight: dict[str, Delivery] = {}
@@ -104,12 +105,12 @@ class Outbox:
             delivery.done.set()
             self.changed()
 
-    def failed(self, envelope_id: str, reason: str) -> None:
-        """An attempt did not reach the app or was answered with an error."""
+    def failed(self, envelope_id: str, reason: str, again: bool = True) -> None:
+        """An attempt did not reach the app or was answered with an error; `again` is whether the app wants it once more."""
         delivery = self._in_flight.pop(envelope_id, None)
         if delivery is not None and not delivery.acked:
             delivery.retry_reason = reason
-            self._retry(delivery)
+            self._retry(delivery, again)
 
     def settled(self) -> bool:
         """Whether everything is acknowledged or given up."""
@@ -147,21 +148,21 @@ class Outbox:
             delivery.retry_reason = "timeout"
             self._retry(delivery)
 
-    def _retry(self, delivery: Delivery) -> None:
+    def _retry(self, delivery: Delivery, again: bool = True) -> None:
         retries = delivery.attempts - 1
-        if delivery.kind != "events_api" or retries >= len(self.retry_pauses):  # Slack retries events alone
+        if not again or delivery.kind != "events_api" or retries >= len(self.retry_pauses):  # Slack retries events alone
             delivery.given_up = True
             delivery.done.set()
             self.changed()
             return
         self._later(self.retry_pauses[retries], self._attempt, delivery)
 
-    def _later(self, seconds: float, method: object, *args: object) -> None:
+    def _later(self, seconds: float, method: Callable[..., None], *args: object) -> None:
         timer: asyncio.TimerHandle
 
         def run() -> None:
             self._timers.discard(timer)
-            method(*args)  # type: ignore[operator]
+            method(*args)
 
         timer = asyncio.get_running_loop().call_later(seconds, run)
         self._timers.add(timer)

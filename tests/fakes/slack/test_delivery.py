@@ -50,6 +50,12 @@ async def test_events_commands_and_buttons_arrive_over_http(slack: FakeSlack) ->
         await slack.settled()
 
 
+async def test_an_address_is_verified_when_it_is_entered(slack: FakeSlack) -> None:
+    async with listening(slack):
+        assert slack.http is not None
+        assert await slack.http.verify()
+
+
 async def test_a_forged_request_is_refused_by_the_app(slack: FakeSlack) -> None:
     async with listening(slack):
         assert slack.http is not None

@@ -212,6 +212,11 @@ class Workspace:
                 self.statuses[channel, root] = status
             self.changed("status", (channel, root))
 
+    def forget_status(self, channel: str, root: str, status: Json) -> None:
+        """Clears a status line that nobody has changed since."""
+        if self.statuses.get((channel, root)) is status:
+            self.set_status(channel, root, {})
+
     def find(self, channel: str, ts: str) -> Message | None:
         """A message that is still there."""
         found = self.log[channel].get(ts)

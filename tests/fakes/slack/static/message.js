@@ -73,12 +73,12 @@ function tools(message, world, inThread) {
   const own = message.user === world.me;
   const where = { channel: message.channel, ts: message.ts };
   const tool = (label, icon, run) => h("button", { type: "button", class: "tool", title: label, "aria-label": label, dataset: { focus: label }, onclick: run }, icon);
-  return h("div", { class: "tools", role: "toolbar", "aria-label": "Message" },
+  return h("div", { class: "tools-place" }, h("div", { class: "tools", role: "toolbar", "aria-label": "Message" },
     REACTIONS.map((name) => tool(`React with ${name}`, emoji(name), () => react(message, world, name))),
     inThread ? null : tool("Reply in thread", "💬", () => world.openThread(message)),
     Object.entries(world.shortcuts).map(([id, name]) => tool(name, "🎓", () => act({ do: "shortcut", user: world.me, callback_id: id, ...where }))),
     own ? tool("Edit", "✏️", (event) => edit(message, world, event.currentTarget.closest("article"))) : null,
-    own ? tool("Delete", "🗑", () => act({ do: "delete", ...where })) : null);
+    own ? tool("Delete", "🗑", () => act({ do: "delete", ...where })) : null));
 }
 
 // Puts a field in the place of a message's text; Enter saves, Escape leaves it.
