@@ -2,13 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bot.rows import time_to_text
-from bot.statements import Statements
-from bot.threads import tombstone
+from bot.threads import Threads, tombstone
+from bot.turns import new_id
 
 # Platforms deliver an event again for hours, at most a few days: what is older can't come back.
 _MAY_COME_AGAIN = timedelta(days=7)
@@ -16,9 +16,10 @@ _MAY_COME_AGAIN = timedelta(days=7)
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
-    """A person who is gone from the database, and what else held their words: `examples` by id ("turn/…").
+    """What is gone from the database, and what else held its words: `examples` by id ("turn/…").
 
-    Those are what they asked, what others asked after them in the same conversation, and what they corrected.
+    Those are what was asked, what was asked after it in the same conversation, and what the person corrected. `person` is "" where only
+    a message or a conversation was deleted.
     """
 
     id: str
@@ -29,7 +30,7 @@ class Erasure:
     ratings: int
 
 
-class Erasing(Statements):
+class Erasing(Threads):
     """Methods of `Store`."""
 
     def erase_person(self, platform: str, user_id: str, erasure_id: str, now: datetime) -> Erasure:
@@ -39,7 +40,7 @@ class Erasing(Statements):
         """
         who = (platform, user_id)
         with self._write() as db:
-            examples = sorted(f"turn/{row['id']}" for row in db.execute(_TAINTED, {"platform": platform, "user": user_id}))
+            examples = [f"turn/{row['id']}" for row in db.execute(_TAINTED, {"platform": platform, "user": user_id})]
             names = self._names_that_may_come_again(platform, user_id, now - _MAY_COME_AGAIN)
             db.execute(
                 "DELETE FROM newest WHERE platform = ?1 AND conversation_id IN "
@@ -54,23 +55,39 @@ class Erasing(Statements):
             db.executemany(
                 "INSERT INTO forgotten (sha256, at) VALUES (?, ?) ON CONFLICT DO NOTHING", [(each, time_to_text(now)) for each in names]
             )
-            person = f"{platform}:{user_id}"
-            db.execute(
+            erased = Erasure(erasure_id, now, f"{platform}:{user_id}", frozenset(examples), turns, ratings)
+            self._note(erased)
+        self.empty_log()
+        return erased
+
+    def forget_message(self, platform: str, message: str, now: datetime) -> list[str]:
+        """Erases what was asked in a message with all that hangs on it; which messages carried the replies.
+
+        The message is not recorded again, should its event come late or twice.
+        """
+        asked = (platform, message)
+        with self._write() as db:
+            carriers = db.execute(
                 """
-                INSERT INTO erasures (id, at, person_sha256, turns, ratings, person, examples) VALUES (?, ?, ?, ?, ?, ?, ?)
+                SELECT r.message FROM replies r JOIN turns t ON t.id = r.turn_id WHERE t.platform = ? AND t.message = ?
+                UNION SELECT reply_ref FROM turns WHERE platform = ? AND message = ? AND reply_ref IS NOT NULL
                 """,
-                (
-                    erasure_id,
-                    time_to_text(now),
-                    hashlib.sha256(person.encode()).hexdigest(),
-                    turns,
-                    ratings,
-                    person,
-                    json.dumps(examples),
-                ),
-            )
-        self._empty_log()
-        return Erasure(erasure_id, now, person, frozenset(examples), turns, ratings)
+                (*asked, *asked),
+            ).fetchall()
+            self._leave_files("own.platform = ? AND own.message = ?", asked, now)
+            db.execute("DELETE FROM turns WHERE platform = ? AND message = ?", asked)
+            self._keep_tombstones([tombstone("message", platform, message)], now)
+        self.empty_log()
+        return sorted(row["message"] for row in carriers)
+
+    def delete_conversation(self, platform: str, conversation_id: str, user_id: str, now: datetime) -> int:
+        """Erases a person's turns of a conversation with their ratings, also from the write-ahead log; how many."""
+        theirs = (platform, conversation_id, user_id)
+        with self._write() as db:
+            self._leave_files("own.platform = ? AND own.conversation_id = ? AND own.user_id = ?", theirs, now)
+            gone = db.execute("DELETE FROM turns WHERE platform = ? AND conversation_id = ? AND user_id = ?", theirs).rowcount
+        self.empty_log()
+        return gone
 
     def pending_erasures(self) -> list[Erasure]:
         """Erasures that are not known to be finished outside of the database, oldest first."""
@@ -94,7 +111,7 @@ class Erasing(Statements):
                 "UPDATE erasures SET person = NULL, examples = NULL, receipt = ?, finished_at = ? WHERE id = ? AND person IS NOT NULL",
                 (receipt, time_to_text(now), erasure_id),
             )
-        self._empty_log()
+        self.empty_log()
 
     def kept_of(self, platform: str, user_id: str) -> Mapping[str, object]:
         """All that the database has of a person."""
@@ -136,6 +153,33 @@ class Erasing(Statements):
             "introduced_at": self._first("SELECT at FROM introduced WHERE platform = ? AND user_id = ?", who),
             "opted_out_at": self._first("SELECT at FROM opt_outs WHERE platform = ? AND user_id = ?", who),
         }
+
+    def _leave_files(self, own: str, values: Sequence[str], now: datetime) -> None:
+        """What nights made of these turns, and of those after them, is still to be cleared away. Within a transaction."""
+        rows = self._connection.execute(
+            f"""
+            SELECT DISTINCT t.id FROM turns own JOIN turns t ON t.platform = own.platform AND t.conversation_id = own.conversation_id
+                AND t.rowid >= own.rowid JOIN ratings r ON r.turn_id = t.id WHERE {own}
+            """,
+            values,
+        ).fetchall()
+        if rows:
+            self._note(Erasure(new_id(), now, "", frozenset(f"turn/{row['id']}" for row in rows), 0, 0))
+
+    def _note(self, erasure: Erasure) -> None:
+        """Within a transaction."""
+        self._connection.execute(
+            "INSERT INTO erasures (id, at, person_sha256, turns, ratings, person, examples) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                erasure.id,
+                time_to_text(erasure.at),
+                hashlib.sha256(erasure.person.encode()).hexdigest(),
+                erasure.turns,
+                erasure.ratings,
+                erasure.person,
+                json.dumps(sorted(erasure.examples)),
+            ),
+        )
 
     def _names_that_may_come_again(self, platform: str, user_id: str, since: datetime) -> list[str]:
         rows = self._connection.execute(

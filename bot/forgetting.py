@@ -1,10 +1,11 @@
-"""Forgets a person: the database, the LoRAs that were trained on their words, the files that nights left. Blocking.
+"""Forgets a person, or what was deleted: the database, the LoRAs that were trained on their words, the files that nights left. Blocking.
 
 The database goes first, in one transaction that also says what is left to do: whoever starts next goes on from there.
 """
 
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -56,7 +57,7 @@ def finish(store: Store, shelf: Shelf, home: Path, *, within_night: bool = False
 
 
 def _finish(store: Store, shelf: Shelf, home: Path, erasure: Erasure, *, within_night: bool) -> Receipt:
-    loras = shelf.quarantine(lambda lora: _trained_on(lora, erasure), by=BY, reason="somebody it was trained on asked to be forgotten")
+    loras = _quarantine(shelf, erasure) if erasure.person else ()
     cleaned = traces.clean(home, traces.Words(erasure.examples, erasure.person), within_night=within_night)
     receipt = Receipt(
         erasure.id,
@@ -71,10 +72,15 @@ def _finish(store: Store, shelf: Shelf, home: Path, erasure: Erasure, *, within_
     )
     if loras:
         store.notify([_notice(receipt)])
-    if not cleaned.waits_for_night:
+    if not cleaned.waits_for_night and store.empty_log():
         store.erasure_done(erasure.id, receipt.as_json(), now())
     log.warning("forgotten", extra={"erasure": erasure.id, "turns": erasure.turns, "loras": len(loras), "files": cleaned.files})
     return receipt
+
+
+def _quarantine(shelf: Shelf, erasure: Erasure) -> Sequence[str]:
+    """A deleted message does not go so far: tonight's LoRA replaces those that learned from it."""
+    return shelf.quarantine(lambda lora: _trained_on(lora, erasure), by=BY, reason="somebody it was trained on asked to be forgotten")
 
 
 def _trained_on(lora: Lora, erasure: Erasure) -> bool:

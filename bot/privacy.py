@@ -12,7 +12,8 @@ from bot.archive import Archive
 from bot.forgetting import Receipt
 from bot.postman import Postman
 from bot.settings import Settings
-from bot.store import Store
+from bot.store import Store, StoreError
+from model.errors import EngineError
 from model.shelf import Shelf
 
 log = logging.getLogger(__name__)
@@ -25,6 +26,7 @@ class Privacy(ABC):
     _answering: Mapping[str, Answering]
     _settings: Settings
     _shelf: Shelf
+    _clearing: set[asyncio.Task[None]]
     postman: Postman
 
     @abstractmethod
@@ -53,8 +55,22 @@ class Privacy(ABC):
         finally:
             store.close()
 
+    def _clear_away(self) -> None:
+        """What nights left of something that was just deleted goes while others are answered."""
+        clearing = asyncio.create_task(self._clear())
+        self._clearing.add(clearing)
+        clearing.add_done_callback(self._clearing.discard)
+
+    async def _clear(self) -> None:
+        try:
+            await self.finish_forgetting()
+        except (StoreError, EngineError, OSError) as error:
+            log.warning(
+                "what nights left of something deleted could not be cleared away; the next start does it", extra={"error": str(error)}
+            )
+
     async def finish_forgetting(self) -> None:
-        """Goes on with what a crash cut off. Before anybody is answered."""
+        """Goes on with what was deleted and is not cleared away yet, after a crash too: then before anybody is answered."""
         if await self._archive.run(Store.pending_erasures):
             await asyncio.to_thread(self._finish)
 

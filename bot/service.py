@@ -62,6 +62,7 @@ class Service(Records, Experts, Operations, Privacy):
         self._answering: dict[str, Answering] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._receiving: set[asyncio.Task[tuple[Turn, bool]]] = set()
+        self._clearing: set[asyncio.Task[None]] = set()
         self._admitting = 0
         self._probe: asyncio.Future[None] | None = None
         self._probed_at = 0.0
@@ -172,6 +173,7 @@ class Service(Records, Experts, Operations, Privacy):
         """Its author deleted it: erases what was asked in it, and gives the names of the messages that carried the replies."""
         await self._stop([turn_id for turn_id, each in self._answering.items() if each.asked_in(platform, message)])
         carriers = await self._archive.run(Store.forget_message, platform, message, now())
+        self._clear_away()
         log.info("a message was forgotten", extra={"platform": platform})
         return carriers
 
@@ -265,7 +267,9 @@ class Service(Records, Experts, Operations, Privacy):
         """Stops and erases a person's conversation; how many turns. Raises UnknownTurn."""
         conversation = await self.conversation(platform, conversation_id, user_id)
         await self._stop([turn.id for turn in conversation.turns])
-        return await self._archive.run(Store.delete_conversation, platform, conversation_id, user_id)
+        gone = await self._archive.run(Store.delete_conversation, platform, conversation_id, user_id, now())
+        self._clear_away()
+        return gone
 
     async def probe(self) -> None:
         """Raises StoreError when nothing could be recorded now. Asks the disk at most once a second, whoever calls."""
@@ -290,4 +294,5 @@ class Service(Records, Experts, Operations, Privacy):
 
     async def close(self) -> None:
         """Closes the store; after `drain`."""
+        await asyncio.gather(*self._clearing)
         await self._archive.close()

@@ -61,13 +61,14 @@ class Statements:
                     self._connection.execute("ROLLBACK")
                 raise
 
-    def _empty_log(self) -> None:
-        """Takes erased text out of the write-ahead log. Another reader may hold it: then the next checkpoint does it."""
+    def empty_log(self) -> bool:
+        """Takes erased text out of the write-ahead log; False: another reader holds it, and a later call has to do it."""
         busy = 1
         with suppress(sqlite3.OperationalError):
             busy = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
         if busy:
             log.warning("erased text stays in the write-ahead log until its other readers have gone", extra={"database": str(self.path)})
+        return not busy
 
 
 @contextmanager

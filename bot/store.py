@@ -26,7 +26,6 @@ from bot.handovers import Handovers
 from bot.learning import Learning
 from bot.rows import HISTORY_TURNS, REPLACED, prompt_to_json, time_to_text, to_head
 from bot.statements import translated
-from bot.threads import Threads
 from bot.turns import Conversation, ConversationHead, Question, Rating, Reply, Status, Turn
 
 __all__ = [
@@ -47,7 +46,7 @@ _AFTER_DAMAGE = "Put a backup in its place, or move it away to start with an emp
 _BUSY_MILLISECONDS = 5000
 
 
-class Store(Learning, Threads, Handovers, Erasing):
+class Store(Learning, Handovers, Erasing):
     """One connection to `care.db`. Use it from one thread at a time."""
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
@@ -220,15 +219,6 @@ class Store(Learning, Threads, Handovers, Erasing):
                 time_to_text(rating.rated_at),
             ),
         )
-
-    def delete_conversation(self, platform: str, conversation_id: str, user_id: str) -> int:
-        """Erases a person's turns of a conversation with their ratings, also from the write-ahead log; how many."""
-        with self._write() as db:
-            gone = db.execute(
-                "DELETE FROM turns WHERE platform = ? AND conversation_id = ? AND user_id = ?", (platform, conversation_id, user_id)
-            ).rowcount
-        self._empty_log()
-        return gone
 
     def unfinished(self) -> list[Turn]:
         """Turns that still need an answer or its delivery, oldest first."""

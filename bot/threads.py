@@ -112,25 +112,6 @@ class Threads(Statements):
         rating = found[0].rating if found else None
         return rating if rating is not None and rating.verdict != 0 else None
 
-    def forget_message(self, platform: str, message: str, now: datetime) -> list[str]:
-        """Erases what was asked in a message with all that hangs on it; which messages carried the replies.
-
-        The message is not recorded again, should its event come late or twice.
-        """
-        asked = (platform, message)
-        with self._write() as db:
-            carriers = db.execute(
-                """
-                SELECT r.message FROM replies r JOIN turns t ON t.id = r.turn_id WHERE t.platform = ? AND t.message = ?
-                UNION SELECT reply_ref FROM turns WHERE platform = ? AND message = ? AND reply_ref IS NOT NULL
-                """,
-                (*asked, *asked),
-            ).fetchall()
-            db.execute("DELETE FROM turns WHERE platform = ? AND message = ?", asked)
-            self._keep_tombstones([tombstone("message", platform, message)], now)
-        self._empty_log()
-        return sorted(row["message"] for row in carriers)
-
     def _keep_tombstones(self, hashes: Iterable[str], now: datetime) -> None:
         """Within a transaction."""
         self._connection.executemany(

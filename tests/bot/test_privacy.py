@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -250,6 +251,20 @@ def test_what_a_running_night_has_in_hand_it_clears_away_itself(store: Store, sh
     assert not folder.exists()
 
 
+def test_a_reader_that_holds_the_log_is_waited_for(store: Store, shelf: Shelf, home: Path) -> None:
+    people(store)
+    reader = sqlite3.connect(home / "care.db")
+    reader.execute("BEGIN")
+    reader.execute("SELECT * FROM turns").fetchall()
+    store._connection.execute("PRAGMA busy_timeout = 1")
+    forgetting.forget(store, shelf, home, "slack", ADA)
+    assert holding(home) == ["care.db-wal"]
+    assert len(store.pending_erasures()) == 1
+    reader.close()
+    forgetting.finish(store, shelf, home)
+    assert (holding(home), store.pending_erasures()) == ([], [])
+
+
 def test_the_receipt_says_nothing_of_who_or_what(store: Store, shelf: Shelf, home: Path) -> None:
     people(store)
     receipt = forgetting.forget(store, shelf, home, "slack", ADA)
@@ -345,3 +360,25 @@ def test_the_commands_export_and_forget(store: Store, home: Path) -> None:
 def test_two_nights_still_exclude_each_other(home: Path) -> None:
     with runs.only_night(home), pytest.raises(AlreadyRunning):
         runs.only_night(home).__enter__()
+
+
+async def test_a_deleted_message_goes_from_what_nights_left_too(start_care: StartCare, home: Path) -> None:
+    async with start_care() as care:
+        people(care.store)
+        shelve(care.shelf, "first", "ada1")
+        care.shelf.promote("first", by="test", reason="test")
+        night(home, "2026-11-21", example("bob1", f"after my {SECRET}"))
+        night(home, "2026-11-22", example("bob9", "fine"))
+        await care.service.forget_message("slack", "m ada1")
+        await asyncio.gather(*care.service._clearing)
+        assert care.store.pending_erasures() == []
+        assert len(list((home / "runs" / "snapshots").iterdir())) == 1
+        assert care.shelf.live() == "first"  # until the next night
+
+
+async def test_a_deleted_conversation_goes_from_what_nights_left_too(start_care: StartCare, home: Path) -> None:
+    async with start_care() as care:
+        people(care.store)
+        night(home, "2026-11-21", example("bob2", "something else"))
+        assert await care.service.delete_conversation("slack", "c2", BOB) == 1
+    assert list((home / "runs" / "snapshots").iterdir()) == []

@@ -114,7 +114,7 @@ def test_deleting_works_while_somebody_else_reads(store: Store, tmp_path: Path) 
     reader.execute("BEGIN")
     reader.execute("SELECT * FROM turns").fetchall()
     store._connection.execute("PRAGMA busy_timeout = 1")
-    assert store.delete_conversation("web", "c1", "ada") == 1
+    assert store.delete_conversation("web", "c1", "ada", NOON) == 1
     reader.close()
 
 
@@ -159,7 +159,7 @@ def test_a_deleted_conversation_leaves_no_byte(store: Store, tmp_path: Path) -> 
     answer(store, "t1")
     store.rate(Rating("t1", "ada", -1, NOON, None, "xylophone indeed"))
     receive(store, "t2", conversation_id="c2")
-    assert store.delete_conversation("web", "c1", "ada") == 1
+    assert store.delete_conversation("web", "c1", "ada", NOON) == 1
     assert [head.id for head in store.conversations("web", "ada")] == ["c2"]
     assert not any(b"xylophone" in file.read_bytes() for file in tmp_path.iterdir())
 

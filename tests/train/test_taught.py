@@ -45,7 +45,7 @@ def test_a_person_is_told_of_a_question_once_however_often_it_was_asked_and_lear
 def test_with_the_turn_goes_the_notice(day: Day) -> None:
     turn = day.ask("What is Puffin?", conversation="c")
     day.store.notify(notices([Taught(turn, "What is Puffin?", "What is Puffin?", (("web", "ada"),))], "n1", now()))
-    day.store.delete_conversation("web", "c", "ada")
+    day.store.delete_conversation("web", "c", "ada", now())
     assert day.store.unsent_notices("web", "ada") == []
     day.store.notify(notices([Taught(turn, "What is Puffin?", "What is Puffin?", (("web", "ada"),))], "n1", now()))
     assert day.store.unsent_notices("web", "ada") == []

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from bot.connectors.web.access import Refused
 from bot.reviews import NotReviewable
-from bot.store import NotYours, StorageFull, StorageUnavailable, StoreError, UnknownTurn
+from bot.store import Forgotten, NotYours, StorageFull, StorageUnavailable, StoreError, UnknownTurn
 from bot.text import BadText
 from model.errors import Busy, ContextLengthExceeded, EngineError, NotReady, UnknownLora
 
@@ -19,6 +19,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _STATUS: dict[type[Exception], tuple[int, str]] = {
     UnknownTurn: (404, "not_found"),
     NotYours: (403, "forbidden"),
+    Forgotten: (410, "forgotten"),
     StorageFull: (503, "storage_full"),
     StorageUnavailable: (503, "storage_unavailable"),
     ContextLengthExceeded: (400, "context_length_exceeded"),
