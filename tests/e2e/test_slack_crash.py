@@ -28,11 +28,13 @@ async def test_a_killed_server_finishes_the_same_message(tmp_path: Path, point: 
         slack.outbox.ack_seconds, slack.outbox.retry_pauses = 1.0, (0.2,) * 100
         if point == "posted":
             slack.faults.refuse("chat.startStream", "method_not_supported_for_channel_type", times=1000)
+        more = " and" * (60 if point == "stream grown" else 0)
+        texts = [f"Question {number}{more}" for number in range(_QUESTIONS)]
         async with running(Server.scripted(tmp_path, "--kill-at", f"{point}:2", pause=0.05, settings=settings(slack))) as server:
             await slack.connected()
             asked = [
-                (slack.mention(GRACE, SUPPORT, f"Question {number}") if number % 2 else slack.say(ADA, slack.dm(ADA), f"Question {number}"))
-                for number in range(_QUESTIONS)
+                slack.mention(GRACE, SUPPORT, text) if number % 2 else slack.say(ADA, slack.dm(ADA), text)
+                for number, text in enumerate(texts)
             ]
             assert await asyncio.to_thread(server.wait) == -9, "the point was never reached"
         async with running(Server.scripted(tmp_path, settings=settings(slack))) as server:
@@ -41,16 +43,17 @@ async def test_a_killed_server_finishes_the_same_message(tmp_path: Path, point: 
             await server.settled()
             await slack.until(lambda: not any(reply.streaming for each in asked for reply in slack.replies(each)), 20)
             await asyncio.to_thread(server.stop)
-        for number, each in enumerate(asked):
+        for text, each in zip(texts, asked, strict=True):
             replies = slack.replies(each)
             assert len(replies) == 1, [reply.reading for reply in replies]
-            assert f"You asked: Question {number} Bye." in replies[0].reading
+            assert f"You asked: {text} Bye." in replies[0].reading
         rows = server.rows("SELECT question, status FROM turns ORDER BY question")
-        assert [(row["question"], row["status"]) for row in rows] == [(f"Question {number}", "delivered") for number in range(_QUESTIONS)]
+        assert [(row["question"], row["status"]) for row in rows] == [(text, "delivered") for text in texts]
 
 
 async def test_the_log_of_a_whole_server_holds_no_token_and_no_text(tmp_path: Path) -> None:
-    async with FakeSlack() as slack, running(Server.scripted(tmp_path, settings=settings(slack))) as server:
+    hurried = {"CARE_DRAIN_SECONDS": "1"}
+    async with FakeSlack() as slack, running(Server.scripted(tmp_path, settings={**settings(slack), **hurried})) as server:
         await slack.connected()
         asked = slack.mention(ADA, SUPPORT, "my card number is 4111111111111111")
         await slack.until(lambda: slack.answers(asked), 10)

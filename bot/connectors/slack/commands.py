@@ -11,6 +11,8 @@ from bot.connectors.slack.names import PLATFORM, Name, parse
 from bot.connectors.slack.people import People
 from bot.connectors.slack.workspace import Workspace
 from bot.operations import ServiceStatus
+from bot.store import StoreError
+from model.errors import EngineError
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +23,10 @@ OPTED_IN = "From now on what you write and vote may be used for training. `/care
 NO_CONVERSATION = "You have no conversation with me here yet. Ask me something first, or write `human` in our direct messages."
 NOT_FOR_STRANGERS = "I only answer people of this organisation."
 FORGOTTEN = "Everything that I kept of you is erased. Messages in Slack itself stay; delete those yourself."
+NOT_YET_FORGOTTEN = (
+    "I could not erase everything at once. Please send `/care forget me` again in a few minutes; "
+    "the people who run CARE find the reason in its log."
+)
 EXPORT_COMES = "I collect everything that I keep of you and send it to our direct messages."
 EXPORT_TITLE = "Everything that CARE keeps of you"
 
@@ -122,10 +128,15 @@ class Commands:
             self._workspace.spawn(self._erase(user), "the erasure of a person")
 
     async def _erase(self, user: str) -> None:
-        await self._service.forget(PLATFORM, user)
+        told = FORGOTTEN
+        try:
+            await self._service.forget(PLATFORM, user)
+        except (StoreError, EngineError, OSError) as error:
+            log.error("somebody could not be forgotten at once", extra={"error": f"{type(error).__name__}: {error}"})
+            told = NOT_YET_FORGOTTEN
         self._people.forget(user)
         channel = await self._workspace.api.direct(user)
-        await self._workspace.api.post(channel, FORGOTTEN, notes.note(FORGOTTEN), patience=60.0)
+        await self._workspace.api.post(channel, told, notes.note(told), patience=60.0)
 
 
 def status_text(status: ServiceStatus) -> str:

@@ -1,5 +1,7 @@
 """`/care`, the tabs and the operators' buttons."""
 
+import json
+
 import pytest
 
 from bot.connectors.slack import blocks
@@ -46,6 +48,28 @@ async def test_opting_out_and_in_again_is_kept(care: Care) -> None:
     assert not await care.service.learns_from("slack", ADA)
     await care.slack.command("/care", "opt in", ADA, SUPPORT)
     assert await care.service.learns_from("slack", ADA)
+
+
+async def test_an_export_comes_as_a_file_in_the_direct_messages(care: Care) -> None:
+    await care.answer(care.slack.mention(ADA, SUPPORT, "Why is my bill so high?"))
+    await care.slack.command("/care", "export", ADA, SUPPORT)
+    [file] = await care.slack.until(lambda: [each for message in care.slack.messages(care.slack.dm(ADA)) for each in message.files])
+    kept = json.loads(care.slack.uploads[file["id"]]["content"])
+    assert kept["person"] == f"slack:{ADA}"
+    assert "Why is my bill so high?" in json.dumps(kept)
+    await care.idle()
+    assert len(care.turns()) == 1, "its own file is no question"
+
+
+async def test_forget_me_asks_first_and_then_leaves_nothing(care: Care) -> None:
+    await care.answer(care.slack.mention(ADA, SUPPORT, "My card number is 4111"))
+    await care.answer(care.slack.mention(GRACE, SUPPORT, "And mine?"))
+    await care.slack.command("/care", "forget me", ADA, SUPPORT)
+    view = await care.slack.until(lambda: care.slack.open_view(ADA))
+    assert len(care.turns()) == 2
+    await care.slack.submit(view, {})
+    await care.slack.until(lambda: any("is erased" in each.reading for each in care.slack.messages(care.slack.dm(ADA))))
+    assert [turn["user_id"] for turn in care.turns()] == [GRACE]
 
 
 async def test_strangers_get_no_command(care: Care) -> None:

@@ -86,6 +86,17 @@ async def test_slacks_own_no_to_a_stream_is_taken(start: Start) -> None:
         assert len([call for call in care.slack.calls if call.method == "chat.startStream"]) <= 3
 
 
+async def test_thirty_questions_at_once_keep_within_slacks_rates(start: Start) -> None:
+    async with start() as care:
+        care.slack.faults.limited = True
+        asked = [care.slack.say(ADA, care.slack.dm(ADA), f"Question {number}") for number in range(30)]
+        for each in asked:
+            assert len(await care.answers(each, 1, 20)) == 1
+        await care.idle()
+        assert not [call for call in care.slack.calls if call.error is not None]
+        assert 10 <= len(care.slack.called("chat.startStream")) <= 20
+
+
 @pytest.mark.parametrize("method", ["chat.stopStream", "chat.postMessage", "chat.update"])
 async def test_retry_after_is_honoured(start: Start, method: str) -> None:
     async with start() as care:
