@@ -1,10 +1,15 @@
 """What CARE tells people in Slack unasked: the operators in the admin channel, others in their direct messages."""
 
-from bot.connectors.slack import notes
-from bot.connectors.slack.errors import Gone
+import asyncio
+import logging
+
+from bot.connectors.slack import notes, report
+from bot.connectors.slack.errors import Gone, SlackError
 from bot.connectors.slack.text import mrkdwn_escape
 from bot.connectors.slack.workspace import Workspace
 from bot.notices import OPERATORS, Notice
+
+log = logging.getLogger(__name__)
 
 _PATIENCE_SECONDS = 40.0  # the postman gives a post a minute
 
@@ -32,5 +37,19 @@ class News:
         if channel is None:
             return False
         text = mrkdwn_escape(notice.text)
-        await self._workspace.api.post(channel, text, notes.note(text), patience=_PATIENCE_SECONDS)
+        if notice.kind != "report":
+            await self._workspace.api.post(channel, text, notes.note(text), patience=_PATIENCE_SECONDS)
+            return True
+        night = await asyncio.to_thread(report.read, notice)
+        shown = notes.marked(report.report_blocks(notice, night))
+        await self._workspace.api.post(channel, text, shown, patience=_PATIENCE_SECONDS)
+        if night is not None and night.chart is not None:
+            await self._chart(channel, night.chart)
         return True
+
+    async def _chart(self, channel: str, chart: bytes) -> None:
+        """The report stands already: a picture that Slack won't take is no reason to post it again."""
+        try:
+            await self._workspace.api.upload(channel, "report.png", chart, "The night in a picture", "")
+        except SlackError as error:
+            log.warning("the night's chart was not posted", extra={"error": str(error)})
