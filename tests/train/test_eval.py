@@ -16,7 +16,8 @@ from tests.e2e.serving import CARE
 from tests.fakes.loras import draft
 from tests.model.loras import save_lora
 from tests.model.tiny import save_tiny
-from train.commands.eval import _table
+from train.commands.eval import _read, _table
+from train.errors import ItemsInvalid
 from train.examples import Example
 from train.gates import Score, paired
 from train.progress import Progress
@@ -80,10 +81,17 @@ def test_the_table_says_what_is_proven_and_what_is_not() -> None:
         ('{"instruction": "x", "response": 3}', "response is no text"),
     ],
 )
-def test_items_that_are_none_are_refused_with_their_line(tmp_path: Path, base: Base, content: str, said: str) -> None:
+def test_items_that_are_none_are_refused_with_their_line(tmp_path: Path, content: str, said: str) -> None:
     items = tmp_path / "items.jsonl"
     items.write_text(content)
-    assert said in care(tmp_path, base, "--items", items, exits=2).stderr
+    with pytest.raises(ItemsInvalid, match=said):
+        _read(items)
+
+
+def test_a_file_without_items_is_a_wrong_use(tmp_path: Path, base: Base) -> None:
+    items = tmp_path / "items.jsonl"
+    items.write_text("{")
+    assert "line 1" in care(tmp_path, base, "--items", items, exits=2).stderr
 
 
 def test_a_lora_that_is_not_there_is_a_wrong_use(tmp_path: Path, base: Base) -> None:
