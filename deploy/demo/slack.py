@@ -16,6 +16,7 @@ from pathlib import Path
 
 import click
 
+from bot.connectors.slack.manifest import manifest
 from tests.fakes.slack import ADMINS, EXPERTS, LINUS, FakeSlack
 
 CARE = Path(sys.executable).with_name("care")
@@ -56,7 +57,7 @@ async def run(port: int) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with FakeSlack(port=port) as slack:
+    async with FakeSlack.installed(manifest(None), port=port) as slack:
         with (HOME / "serve.log").open("wb") as log:
             # In a session of its own, so that Ctrl-C reaches it once, from here. Its folder has no .env with somebody's real tokens.
             care = await asyncio.create_subprocess_exec(

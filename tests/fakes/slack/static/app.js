@@ -11,7 +11,7 @@ const state = { channel: null, root: null, tab: "messages", home: null, sockets:
 const world = {
   me: localStorage.getItem("user") ?? "U0ADA00001", team: "T0CAREHQ01", people: new Map(), shortcuts: {}, confirm: ask,
   names: (id) => world.people.get(id)?.name.split(" ")[0] ?? state.channels.get(id)?.name,
-  replies: (message) => thread(message.channel, message.ts).length - 1,
+  replies: (message) => thread(message.channel, message.ts).filter((reply) => !reply.ephemeral && reply.ts !== message.ts).length,
   openThread: (message) => openThread(message.root),
 };
 let feed;
