@@ -10,47 +10,31 @@
         await slack.click(answer, "care_feedback", ADA, value="-1")   # waits for the acknowledgement; .acked, .response, .acked_after
         view = await slack.until(lambda: slack.open_view(ADA))        # the modal she sees
         await slack.submit(view, {"correction": "It is the roaming"})  # then view.open, view.errors
-        slack.faults.rate_limit("chat.postMessage", times=2, retry_after=1)  # also .refuse, .slow, .outage; slack.expire_streams(),
-        # slack.disconnect(), .sockets.drop(), .revoke(), slack.outbox.duplicates = 1.0, .lose_acks = 3, .ack_seconds, .retry_pauses
+        slack.faults.rate_limit("chat.postMessage", times=2, retry_after=1)  # also .refuse, .slow, .outage, .lose_replies;
+        # slack.expire_streams(), .disconnect(), .sockets.drop(), .revoke()
+        slack.outbox.duplicates = 1.0  # also .lose_acks = 3, .ack_seconds, .retry_pauses, .redeliver(delivery)
 
 What happened: `slack.calls`, `called(method)`, `messages(channel)`, `replies(said)`, `ephemerals`, `views`, `homes`, `outbox.sent`
 (deliveries), `outbox.latencies()`, `workspace.statuses` and `.sessions` by (channel, root ts), `workspace.prompts`.
+`FakeSlack.installed(manifest)` gives the app only what its manifest asks for. `python -m tests.fakes.slack` serves it alone,
+`make demo-slack` with CARE.
 """
 
-from tests.fakes.slack.fake import FakeSlack as FakeSlack
-from tests.fakes.slack.workspace import (
-    ADA as ADA,
-)
-from tests.fakes.slack.workspace import (
-    ADMINS as ADMINS,
-)
-from tests.fakes.slack.workspace import (
-    BOT_USER as BOT_USER,
-)
-from tests.fakes.slack.workspace import (
-    EVE as EVE,
-)
-from tests.fakes.slack.workspace import (
-    EXPERTS as EXPERTS,
-)
-from tests.fakes.slack.workspace import (
-    GRACE as GRACE,
-)
-from tests.fakes.slack.workspace import (
-    LINUS as LINUS,
-)
-from tests.fakes.slack.workspace import (
-    OTHER_BOT as OTHER_BOT,
-)
-from tests.fakes.slack.workspace import (
-    PARTNERS as PARTNERS,
-)
-from tests.fakes.slack.workspace import (
-    RANDOM as RANDOM,
-)
-from tests.fakes.slack.workspace import (
-    SUPPORT as SUPPORT,
-)
-from tests.fakes.slack.workspace import (
-    TEAM as TEAM,
-)
+from tests.fakes.slack.fake import FakeSlack
+from tests.fakes.slack.workspace import ADA, ADMINS, BOT_USER, EVE, EXPERTS, GRACE, LINUS, OTHER_BOT, PARTNERS, RANDOM, SUPPORT, TEAM
+
+__all__ = [
+    "ADA",
+    "ADMINS",
+    "BOT_USER",
+    "EVE",
+    "EXPERTS",
+    "GRACE",
+    "LINUS",
+    "OTHER_BOT",
+    "PARTNERS",
+    "RANDOM",
+    "SUPPORT",
+    "TEAM",
+    "FakeSlack",
+]
