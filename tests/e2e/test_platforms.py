@@ -6,6 +6,7 @@ from pathlib import Path
 
 import aiohttp
 
+from bot.notices import OPERATORS, Notice
 from bot.store import Store
 from bot.turns import Handover, Question, now
 from tests.e2e.serving import Server, running
@@ -62,11 +63,12 @@ def something_to_post(home: Path) -> None:
     question = Question("slack", "Ev1", place, ADA, "My line is dead", now(), message=place)
     store.receive(question, "t1", "telecom")
     store.hand_over(Handover("h1", "slack", place, ADA, None, now()))
+    store.notify([Notice("n1", "rollback", OPERATORS, "", "s", "LoRA x was taken back", now())])
     store.close()
 
 
-async def posts_after_a_kill(home: Path, point: str) -> int:
-    """How often a hand-over stands in the experts' channel after a kill at this point and two more starts."""
+async def posts_after_a_kill(home: Path, point: str) -> tuple[int, int]:
+    """How often a hand-over and a notice stand in their channels after a kill at this point and two more starts."""
     something_to_post(home)
     async with FakeSlack() as slack:
         given = settings(slack, SLACK_SOCKETS="1")
@@ -76,13 +78,20 @@ async def posts_after_a_kill(home: Path, point: str) -> int:
         for _ in range(2):
             async with running(Server.scripted(home, settings=given)) as server:
                 await slack.connected(1, 20)
-                await slack.until(lambda server=server: not server.rows("SELECT 1 FROM handovers WHERE message IS NULL"), 20)
-        return sum("My line is dead" in message.reading for message in slack.messages(EXPERTS))
+                await slack.until(lambda server=server: _all_posted(server), 20)
+        experts = sum("My line is dead" in message.reading for message in slack.messages(EXPERTS))
+        return experts, sum("LoRA x was taken back" in message.reading for message in slack.messages(ADMINS))
+
+
+def _all_posted(server: Server) -> bool:
+    return not server.rows("SELECT 1 FROM handovers WHERE message IS NULL") and bool(server.rows("SELECT 1 FROM told"))
 
 
 async def test_a_kill_after_the_note_of_a_post_makes_no_second_one(tmp_path: Path) -> None:
-    assert await posts_after_a_kill(tmp_path / "home", "posted") == 1
+    assert await posts_after_a_kill(tmp_path / "first", "handover noted") == (1, 1)
+    assert await posts_after_a_kill(tmp_path / "second", "notice noted") == (1, 1)
 
 
 async def test_a_kill_between_a_post_and_its_note_loses_nothing(tmp_path: Path) -> None:
-    assert 1 <= await posts_after_a_kill(tmp_path / "home", "posting") <= 2
+    experts, admins = await posts_after_a_kill(tmp_path / "home", "handed over")
+    assert (1 <= experts <= 2, admins) == (True, 1)

@@ -27,8 +27,9 @@ POINTS: dict[str, tuple[type, str, bool]] = {
     "answering": (Feed, "show", True),
     "answered": (Store, "finish", True),
     "rated": (Store, "rate", True),
-    "posting": (Store, "handover_posted", False),
-    "posted": (Store, "handover_posted", True),
+    "handed over": (Store, "handover_posted", False),
+    "handover noted": (Store, "handover_posted", True),
+    "notice noted": (Store, "told", True),
 }
 
 # Where CARE writes to Slack: killed right after Slack has it, and before CARE can remember that.
