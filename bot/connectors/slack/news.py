@@ -44,7 +44,7 @@ class News:
         shown = notes.marked(report.report_blocks(notice, night))
         await self._workspace.api.post(channel, text, shown, patience=_PATIENCE_SECONDS)
         if night is not None and night.chart is not None:
-            await self._chart(channel, night.chart)
+            self._workspace.spawn(self._chart(channel, night.chart), "the night's chart")
         return True
 
     async def _chart(self, channel: str, chart: bytes) -> None:

@@ -2,8 +2,13 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from bot.connectors.slack.report import read, report_blocks
 from bot.notices import OPERATORS, Notice
+from bot.store import Store
+from tests.bot.slack.conftest import Care
+from tests.fakes.slack import ADMINS
 
 FOUND = {
     "verdict": "kept",
@@ -68,3 +73,20 @@ def test_endless_texts_fit(tmp_path: Path) -> None:
     gates = [{"gate": "g" * 60, "measured": 1.0, "limit": 1.0, "passed": True}] * 100
     samples = {"a": {"base": "&" * 9000, "candidate": "<" * 9000}}
     shown(tmp_path, FOUND | {"gates": gates, "samples": samples, "taught": [{"question": "&" * 9000}] * 9}, "v" * 400 + "\n" + "x" * 9000)
+
+
+@pytest.mark.parametrize("refused", [False, True])
+async def test_the_admin_channel_gets_the_night_once_with_its_chart_if_slack_takes_it(care: Care, tmp_path: Path, refused: bool) -> None:
+    (tmp_path / "report.json").write_text(json.dumps(FOUND))
+    (tmp_path / "report.png").write_bytes(b"png")
+    if refused:
+        care.slack.scopes.discard("files:write")
+    await care.service._archive.run(Store.notify, [told(tmp_path)])
+    await care.service.postman.go_round()
+    await care.service.postman.go_round()
+    last = "files.getUploadURLExternal" if refused else "files.completeUploadExternal"
+    await care.slack.until(lambda: any(call.method == last for call in care.slack.calls))
+    posts = [message for message in care.slack.messages(ADMINS) if message.blocks]
+    assert len(posts) == 1
+    assert "Kept what was live" in posts[0].reading
+    assert "care_promote" in json.dumps(posts[0].blocks)
