@@ -1,7 +1,7 @@
 """`make demo-slack`: CARE in a Slack of our own, in the browser: no account, no token, nothing leaves this machine.
 
 Starts the fake Slack with its page and a `care serve` wired to it by Socket Mode, says where to look, and stops both at Ctrl-C.
-What people say there is kept in `var/demo-slack`, like the log of the server; `--fresh` begins anew.
+Each run begins anew, since the fake forgets its messages; what CARE kept of the last one lies in `var/demo-slack` until the next.
 """
 
 import argparse
@@ -42,14 +42,12 @@ def environment(slack: FakeSlack) -> Mapping[str, str]:
     return {**kept, **care, **tokens, "SLACK_HANDOVER_CHANNEL": EXPERTS, "SLACK_ADMIN_CHANNEL": ADMINS}
 
 
-def prepare(fresh: bool) -> None:
-    """A home whose downloaded models are shared with `make serve`."""
-    if fresh:
-        shutil.rmtree(HOME, ignore_errors=True)
+def prepare() -> None:
+    """A new home, whose downloaded models are shared with `make serve`."""
+    shutil.rmtree(HOME, ignore_errors=True)
     HOME.mkdir(parents=True, exist_ok=True)
     MODELS.mkdir(parents=True, exist_ok=True)
-    if not (HOME / "models").exists():
-        (HOME / "models").symlink_to(MODELS)
+    (HOME / "models").symlink_to(MODELS)
 
 
 async def run(port: int) -> int:
@@ -58,6 +56,7 @@ async def run(port: int) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with FakeSlack.installed(manifest(None), port=port) as slack:
+        prepare()  # only now: whoever has the port may be using the home
         with (HOME / "serve.log").open("wb") as log:
             # In a session of its own, so that Ctrl-C reaches it once, from here. Its folder has no .env with somebody's real tokens.
             care = await asyncio.create_subprocess_exec(
@@ -96,9 +95,7 @@ def main() -> None:
     """Reads the command line."""
     parser = argparse.ArgumentParser(prog="make demo-slack", description=__doc__)
     parser.add_argument("--port", type=int, default=_PORT, help="where the page is; 0 takes a free port")
-    parser.add_argument("--fresh", action="store_true", help="forget what earlier runs kept")
     arguments = parser.parse_args()
-    prepare(arguments.fresh)
     try:
         sys.exit(asyncio.run(run(arguments.port)))
     except OSError as error:
