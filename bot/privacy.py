@@ -57,22 +57,22 @@ class Privacy(ABC):
 
     def _clear_away(self) -> None:
         """What nights left of something that was just deleted goes while others are answered."""
-        clearing = asyncio.create_task(self._clear())
+        clearing = asyncio.create_task(self.finish_forgetting())
         self._clearing.add(clearing)
         clearing.add_done_callback(self._clearing.discard)
 
-    async def _clear(self) -> None:
-        try:
-            await self.finish_forgetting()
-        except (StoreError, EngineError, OSError) as error:
-            log.warning(
-                "what nights left of something deleted could not be cleared away; the next start does it", extra={"error": str(error)}
-            )
-
     async def finish_forgetting(self) -> None:
-        """Goes on with what was deleted and is not cleared away yet, after a crash too: then before anybody is answered."""
-        if await self._archive.run(Store.pending_erasures):
-            await asyncio.to_thread(self._finish)
+        """Goes on with what was deleted and is not cleared away yet, after a crash too: then before anybody is answered.
+
+        What can't be cleared away now keeps nobody from being answered: it stays pending.
+        """
+        try:
+            if await self._archive.run(Store.pending_erasures):
+                await asyncio.to_thread(self._finish)
+        except (StoreError, EngineError, OSError) as error:
+            log.error(
+                "what is left of something deleted could not be cleared away; the next start tries again", extra={"error": str(error)}
+            )
 
     def _finish(self) -> None:
         store = Store(self._settings.database)

@@ -100,7 +100,8 @@ class Service(Records, Experts, Operations, Privacy):
         domain = self._domains.label(question.text)
         turn = await self._archive.run(Store.receive, question, new_id(), domain)
         if turn.status.final or turn.id in self._tasks:
-            self.postman.wake()
+            if turn.status is Status.CANCELLED:
+                self.postman.wake()  # it may be there for the experts
             return turn, False
         self._start(turn, delivery, refusal)
         return turn, True

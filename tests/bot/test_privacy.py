@@ -382,3 +382,19 @@ async def test_a_deleted_conversation_goes_from_what_nights_left_too(start_care:
         night(home, "2026-11-21", example("bob2", "something else"))
         assert await care.service.delete_conversation("slack", "c2", BOB) == 1
     assert list((home / "runs" / "snapshots").iterdir()) == []
+
+
+async def test_what_can_not_be_cleared_away_keeps_nobody_from_being_answered(
+    start_care: StartCare, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError("read-only")
+
+    async with start_care() as care:
+        people(care.store)
+        monkeypatch.setattr(forgetting.traces, "clean", refuse)
+        with pytest.raises(PermissionError):
+            await care.service.forget("slack", ADA)
+        await care.service.finish_forgetting()
+        assert len(care.store.pending_erasures()) == 1
+        assert (await care.ask())["status"] == 200
