@@ -106,7 +106,7 @@ function openChannel(id) {
   state.tab = "messages";
   const direct = channel.type === "im";
   at("title").textContent = direct ? "CARE" : `# ${channel.name}`;
-  at("topic").textContent = direct ? "A conversation between you and the agent" : channel.here ? "CARE is in this channel: write to it with @CARE" : "CARE is not in this channel";
+  at("topic").textContent = direct ? "Only you and the agent" : channel.here ? "CARE is in this channel: write to it with @CARE" : "CARE is not in this channel";
   at("tabs").hidden = !direct;
   if (direct && arrived) act({ do: "home", user: world.me, tab: "messages" });
   writing.label(direct ? "Write to CARE" : `Write to #${channel.name}`);
