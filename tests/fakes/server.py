@@ -27,6 +27,10 @@ POINTS: dict[str, tuple[type, str, bool]] = {
     "answering": (Feed, "show", True),
     "answered": (Store, "finish", True),
     "rated": (Store, "rate", True),
+}
+
+# Where the server posts what waits in its outboxes.
+POSTING_POINTS: dict[str, tuple[type, str, bool]] = {
     "handed over": (Store, "handover_posted", False),
     "handover noted": (Store, "handover_posted", True),
     "notice noted": (Store, "told", True),
@@ -71,7 +75,7 @@ def main() -> None:
 
 def die_at(point: str, count: int) -> None:
     """SIGKILL when the point is reached for the `count`-th time."""
-    owner, name, after = (POINTS | SLACK_POINTS)[point]
+    owner, name, after = (POINTS | POSTING_POINTS | SLACK_POINTS)[point]
     real: Callable[..., Any] = getattr(owner, name)
     left = [count]
 
