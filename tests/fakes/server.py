@@ -13,7 +13,6 @@ from typing import Any
 
 from bot.cli import load_settings
 from bot.commands import serve
-from bot.connectors.slack.api import SlackApi
 from bot.connectors.web.feed import Feed
 from bot.store import Store
 from model.engine import Request
@@ -37,14 +36,7 @@ POSTING_POINTS: dict[str, tuple[type, str, bool]] = {
 }
 
 # Where CARE writes to Slack: killed right after Slack has it, and before CARE can remember that.
-SLACK_POINTS: dict[str, tuple[type, str, bool]] = {
-    "stream begun": (SlackApi, "start_stream", True),
-    "stream grown": (SlackApi, "append_stream", True),
-    "stream ended": (SlackApi, "stop_stream", True),
-    "posted": (SlackApi, "post", True),
-    "claimed": (Store, "carries", True),
-    "delivered": (Store, "delivered", False),
-}
+SLACK_POINTS = {"stream begun": "start_stream", "stream grown": "append_stream", "stream ended": "stop_stream", "posted": "post"}
 
 
 def main() -> None:
@@ -75,7 +67,7 @@ def main() -> None:
 
 def die_at(point: str, count: int) -> None:
     """SIGKILL when the point is reached for the `count`-th time."""
-    owner, name, after = (POINTS | POSTING_POINTS | SLACK_POINTS)[point]
+    owner, name, after = _slack_point(point) if point in SLACK_POINTS else (POINTS | POSTING_POINTS)[point]
     real: Callable[..., Any] = getattr(owner, name)
     left = [count]
 
@@ -99,6 +91,12 @@ def die_at(point: str, count: int) -> None:
         return result
 
     setattr(owner, name, coroutine if asyncio.iscoroutinefunction(real) else sync)
+
+
+def _slack_point(point: str) -> tuple[type, str, bool]:
+    from bot.connectors.slack.api import SlackApi  # takes a while, which only a server with Slack needs
+
+    return SlackApi, SLACK_POINTS[point], True
 
 
 if __name__ == "__main__":

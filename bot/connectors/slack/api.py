@@ -123,11 +123,11 @@ class SlackApi(Calls):
         """What stands under the thread while there is nothing to read; "" for nothing."""
         await self.call("assistant.threads.setStatus", repeatable=True, channel_id=channel, thread_ts=thread_ts, status=text)
 
-    async def session(self, channel: str, thread_ts: str, status: str, *, patience: float = 0.0) -> None:
-        """`processing` shows Slack's Stop button, `active` takes it away."""
-        await self.call(
-            "agents.sessions.setStatus", patience=patience, repeatable=True, channel_id=channel, thread_ts=thread_ts, status=status
-        )
+    async def session(self, channel: str, thread_ts: str, status: str, *, title: str | None = None, patience: float = 0.0) -> None:
+        """`processing` shows Slack's Stop button, `active` takes it away. A `title` counts for a new session alone."""
+        method = "agents.sessions.setStatus"
+        place = {"channel_id": channel, "thread_ts": thread_ts}
+        await self.call(method, patience=patience, repeatable=True, **place, status=status, title=title or None)
 
     async def prompts(self, channel: str, title: str, prompts: Sequence[Mapping[str, str]]) -> None:
         """What a person may want to ask."""

@@ -8,10 +8,11 @@ from collections.abc import Callable
 
 from bot.connectors.base import ReaderLeft
 from bot.connectors.slack import text
+from bot.connectors.slack.draft import Draft
 from bot.connectors.slack.errors import Gone
 from bot.connectors.slack.names import Name, asked_in
 from bot.connectors.slack.workspace import Workspace
-from bot.connectors.slack.writer import Draft, Writer
+from bot.connectors.slack.writer import Writer
 from bot.turns import Status, Turn
 
 # Then the service goes on to other turns, and the writer alone insists.
@@ -55,6 +56,8 @@ class SlackDelivery:
         self._draft.end(turn)
         writing = self._start()
         await asyncio.wait([writing], timeout=_FINISH_SECONDS)
+        if self._left and turn.status is Status.ANSWERED:
+            return True  # the place it was for is gone: no later start could bring it there
         if self._left:
             raise ReaderLeft
         self._late = not writing.done()

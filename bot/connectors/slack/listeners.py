@@ -43,8 +43,11 @@ class Listeners:
     async def mention(self, body: Payload) -> None:
         """`app_mention`: somebody wrote CARE's name."""
         said = events.said(body, self._workspace.identity.team)
-        if said is not None and not await self._people.stranger(said):
-            await self._heard(said, mentioned=True)
+        if said is None or await self._people.stranger(said):
+            return
+        if said.edition and await self._service.asked_in(PLATFORM, str(said.name)) is not None:
+            return  # an edited question; `message_changed` says so too, with what stood there before
+        await self._heard(said, mentioned=True)
 
     async def message(self, body: Payload) -> None:
         """`message`, of every kind."""
@@ -140,11 +143,13 @@ class Listeners:
             return
         text = events.plain(said.text, self._workspace.identity.user)
         self._workspace.remember_root(said.name, said.root)
-        if text:
-            try:
+        try:
+            if text and await self._service.asked_in(PLATFORM, str(said.name)) is not None:
                 await self._service.edit(self._question(said, text, ""))
-            except (Forgotten, NotYours) as error:
-                log.info("an edit was not taken", extra={"event": said.event_id, "error": type(error).__name__})
+            elif events.mentions(said.text, self._workspace.identity.user):  # only now CARE is asked
+                await self._heard(said, mentioned=True)
+        except (Forgotten, NotYours) as error:
+            log.info("an edit was not taken", extra={"event": said.event_id, "error": type(error).__name__})
 
     async def _deleted(self, event: Payload) -> None:
         """A message is gone: what was asked in it, and what was answered to it, too."""

@@ -29,11 +29,13 @@ EVENTS: Final = (
     "agent_session_stopped",
     "app_home_opened",
     "app_mention",
+    "app_uninstalled",
     "message.channels",
     "message.groups",
     "message.im",
     "reaction_added",
     "reaction_removed",
+    "tokens_revoked",
 )
 APP_SCOPE: Final = "connections:write"  # of the app-level token, which no manifest can make
 PATH: Final = "/slack/events"

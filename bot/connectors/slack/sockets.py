@@ -25,6 +25,7 @@ _HELLO_SECONDS = 10.0
 _HEARTBEAT_SECONDS = 10.0
 _SEND_SECONDS = 5.0
 _CLOSE_SECONDS = 2.0
+_SETTLED_SECONDS = 1.0
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 60.0
 _OLD_SOCKET_SECONDS = 10.0  # Slack closes a socket about so long after it has said `disconnect`
@@ -55,12 +56,14 @@ class Sockets:
         self._handling: set[asyncio.Task[None]] = set()
         self._up = 0
         self._told_down = False
+        self._stopping = False
 
     def start(self) -> None:
         self._keepers = [asyncio.create_task(self._keep(), name=f"slack socket {number}") for number in range(self._count)]
 
     async def stop(self) -> None:
         """Takes nothing new; returns once what came before is handled and acknowledged, or its time is up."""
+        self._stopping = True
         for task in self._keepers:
             task.cancel()
         await asyncio.gather(*self._keepers, return_exceptions=True)
@@ -76,12 +79,14 @@ class Sockets:
         while True:
             try:
                 leaving = await self._connect()
-                pause = _FIRST_PAUSE
-                await leaving.wait()
             except (SlackError, aiohttp.ClientError, OSError, TimeoutError) as error:
                 self._tell_down(error)
-                await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - not all sockets at once
-                pause = min(2 * pause, _LONGEST_PAUSE)
+            else:
+                if await _stood(leaving):
+                    pause = _FIRST_PAUSE
+                    continue
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - not all sockets at once
+            pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _tell_down(self, error: Exception) -> None:
         """Once for an outage."""
@@ -128,7 +133,7 @@ class Sockets:
             if self._told_down:
                 log.info("connected to Slack again")
             self._told_down = False
-        elif isinstance(frame.get("envelope_id"), str):
+        elif isinstance(frame.get("envelope_id"), str) and not self._stopping:
             payload = frame.get("payload")
             task = asyncio.create_task(self._answer(socket, Envelope(frame["envelope_id"], payload if isinstance(payload, dict) else {})))
             self._handling.add(task)
@@ -146,6 +151,13 @@ class Sockets:
                 await socket.send_json(answer)
         except (aiohttp.ClientError, OSError, TimeoutError, RuntimeError):
             log.info("an acknowledgement did not get through; Slack sends the event again")
+
+
+async def _stood(leaving: asyncio.Event) -> bool:
+    """Returns when another socket is wanted; False if this one hardly lived."""
+    begun = asyncio.get_running_loop().time()
+    await leaving.wait()
+    return asyncio.get_running_loop().time() - begun > _SETTLED_SECONDS
 
 
 def _close_soon(socket: aiohttp.ClientWebSocketResponse) -> None:

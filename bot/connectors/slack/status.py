@@ -12,6 +12,7 @@ LOOKING = "is looking into it…"
 WRITING = "is writing…"
 _FRESH_SECONDS = 100.0  # Slack forgets a line after two minutes
 _PATIENCE_SECONDS = 60.0
+_TITLE_LENGTH = 80  # Slack takes 200; a list shows about so much
 
 
 class StatusLine:
@@ -39,10 +40,10 @@ class StatusLine:
             self._works = False  # nothing hangs on it: what is shown next is a message
         self._shown, self._shown_at = line, asyncio.get_running_loop().time()
 
-    def open(self, thread: str) -> None:
-        """Shows the Stop button."""
+    def open(self, thread: str, title: str) -> None:
+        """Shows the Stop button, and the session under this title in the person's list."""
         if self._opening is None and self._workspace.budget.sessions.take():
-            work = self._workspace.api.session(self._channel, thread, "processing")
+            work = self._workspace.api.session(self._channel, thread, "processing", title=title[:_TITLE_LENGTH])
             self._opening = self._workspace.spawn(work, "a Stop button")
 
     def close(self, thread: str, *, posted: bool, idled: bool) -> None:

@@ -9,10 +9,10 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 
 from bot.connectors.slack import blocks, notes, status, text
 from bot.connectors.slack.api import Block
+from bot.connectors.slack.draft import Draft
 from bot.connectors.slack.errors import Gone, Limited, Refused, SlackError, TooLong, Unreachable
 from bot.connectors.slack.names import PLATFORM, Name, parse
 from bot.connectors.slack.post import Post
@@ -30,30 +30,6 @@ _MOST_RETRY_SECONDS = 60.0
 _SPARSE_SECONDS = 3.0  # between two updates of a message that does not stream
 _LOOK_SECONDS = 10.0
 
-STOPPED = "_Stopped._"
-NOTHING = "_I have no answer to that._"
-
-
-@dataclass
-class Draft:
-    """What there is to show, as far as the service has said."""
-
-    text: str = ""
-    place: int = 0
-    final: Turn | None = None
-    stopped: bool = False
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def __post_init__(self) -> None:
-        self.changed.set()  # the first look is at once
-
-    def end(self, turn: Turn | None) -> None:
-        """That is all: this turn, or None when the rest comes after the next start."""
-        self.final = turn
-        self.changed.set()
-        self.ended.set()
-
 
 class Writer:
     """One reply's. `complete` once all of it stands in Slack."""
@@ -69,7 +45,9 @@ class Writer:
         self._limit = LIMIT
         self._maybe = False  # a message may stand there that we know nothing of
         self._streams = True
+        self._bare = False  # nothing below the words: Slack refused them with it
         self._below: Sequence[Block] | None = None
+        self._introduces = False
         self._line = status.StatusLine(workspace, question.channel)
         self.complete = False
 
@@ -97,8 +75,15 @@ class Writer:
             self._posts = [self._known(parse(name).ts) for name in carried]
         if self.thread is None:  # it is from before this start
             self._maybe = not self._posts
-            self.thread = await self._workspace.root_of(self._question)
-        self._line.open(self.thread)
+            self.thread = await self._root()
+        self._line.open(self.thread, self._turn.question.text)
+
+    async def _root(self) -> str:
+        try:
+            return await self._workspace.root_of(self._question)
+        except Refused as error:
+            log.warning("Slack does not say which thread a question is in", extra={"error": str(error)})
+            return self._question.ts
 
     def _known(self, ts: str) -> Post:
         """A message of ours that nobody in this process has written: it may still stream."""
@@ -108,7 +93,11 @@ class Writer:
         """Messages that were written without our hearing of it: before a crash, or over a connection that broke."""
         me = (await self._workspace.known()).user
         assert self.thread is not None
-        found = await self._workspace.api.thread(self._question.channel, self.thread, patience=_PATIENCE_SECONDS)
+        try:
+            found = await self._workspace.api.thread(self._question.channel, self.thread, patience=_PATIENCE_SECONDS)
+        except Refused as error:
+            log.warning("Slack does not show a thread; an answer may stand there twice", extra={"error": str(error)})
+            return []
         ours = [
             message.ts
             for message in found
@@ -211,7 +200,7 @@ class Writer:
             self._posts += await self._strays()
             self._uncarried = list(self._posts)
             self._maybe = False
-        whole = self._closing()
+        whole = self._draft.closing(self._workspace.hosts, began=bool(self._posts))
         parts = text.split(whole, self._limit) if whole else []
         below = await self._blocks() if parts else ()
         for number, part in enumerate(parts):
@@ -228,19 +217,6 @@ class Writer:
                 await self._workspace.service.turn(self._turn.id)
             except UnknownTurn:
                 await self._remove_rest(0)
-
-    def _closing(self) -> str:
-        """The text that stays; "" for none at all."""
-        turn = self._draft.final
-        assert turn is not None
-        said = text.safe(turn.reply.text, self._workspace.hosts) if turn.reply is not None else ""
-        if turn.status is Status.CANCELLED:
-            shown = bool(said or self._posts or self._draft.stopped)
-            return f"{said}\n\n{STOPPED}".strip() if shown else ""
-        if turn.status is Status.FAILED:
-            error = turn.reply.error if turn.reply is not None else None
-            return "\n\n".join(part for part in (said.strip(), text.safe(error or NOTHING, self._workspace.hosts)) if part)
-        return said if said.strip() else NOTHING
 
     async def _settle(self, number: int, part: str, below: Sequence[Block]) -> None:
         if number < len(self._posts):
@@ -267,7 +243,7 @@ class Writer:
     async def _blocks(self) -> Sequence[Block]:
         """What stands below an answer: the thumbs, and for a newcomer what CARE is."""
         turn = self._draft.final
-        if turn is None or turn.status not in (Status.ANSWERED, Status.DELIVERED):
+        if turn is None or turn.status not in (Status.ANSWERED, Status.DELIVERED) or self._bare:
             return ()
         if self._below is None:
             notice = await self._workspace.service.introduction(PLATFORM, turn.question.user_id)
@@ -275,10 +251,8 @@ class Writer:
             self._introduces = notice is not None
         return self._below
 
-    _introduces = False
-
     async def _introduced(self) -> None:
-        if self._introduces:
+        if self._introduces and not self._bare:
             await self._workspace.service.introduced(PLATFORM, self._turn.question.user_id)
 
     async def _insist(self, step: Callable[[], Awaitable[None]]) -> bool:
@@ -293,8 +267,10 @@ class Writer:
             except TooLong:
                 self._shrink()
             except Refused as error:
-                log.error("Slack refuses an answer", extra={"turn": self._turn.id, "error": str(error)})
-                return False
+                log.error("Slack refuses an answer", extra={"turn": self._turn.id, "error": str(error), "bare": self._bare})
+                if self._bare:
+                    return False
+                self._bare = True  # the words matter more than the thumbs
             except (SlackError, StoreError) as error:
                 log.warning("an answer waits for Slack", extra={"turn": self._turn.id, "error": f"{type(error).__name__}: {error}"})
                 await asyncio.sleep(max(pause, error.seconds) if isinstance(error, Limited) else pause)

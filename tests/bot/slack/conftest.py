@@ -12,6 +12,7 @@ from aiohttp.test_utils import TestServer
 from bot import domains
 from bot.archive import Archive
 from bot.connectors.slack.connector import SlackConnector
+from bot.connectors.slack.manifest import EVENTS, SCOPES
 from bot.metrics import Metrics
 from bot.service import Service
 from bot.settings import Settings
@@ -63,7 +64,9 @@ Start = Callable[..., AbstractAsyncContextManager[Care]]
 
 @pytest.fixture
 async def slack() -> AsyncIterator[FakeSlack]:
-    async with FakeSlack() as fake:
+    """A workspace in which CARE may and hears exactly what its manifest says."""
+    async with FakeSlack(scopes=SCOPES, events=EVENTS) as fake:
+        fake.outbox.ack_seconds = 1.0  # a third of Slack's: what a stopped CARE did not take comes again soon
         yield fake
 
 

@@ -47,6 +47,17 @@ async def test_an_edit_of_what_was_never_asked_changes_nothing(care: Care) -> No
     assert care.turns() == []
 
 
+async def test_who_adds_the_mention_afterwards_is_answered(care: Care) -> None:
+    asked = care.slack.say(ADA, SUPPORT, "Why is my bill so high?")
+    await care.idle()
+    care.slack.edit(asked, f"<@{care.slack.app_user}> Why is my bill so high?")
+    assert "You asked: Why is my bill so high? Bye." in (await care.answer(asked)).text
+    care.slack.edit(asked, f"<@{care.slack.app_user}> Why is it so low?")
+    await care.slack.until(lambda: "so low? Bye." in care.slack.answers(asked)[0].reading)
+    await care.idle()
+    assert len(care.slack.replies(asked)) == 1
+
+
 async def test_a_deleted_question_is_forgotten_and_its_answer_taken_away(care: Care) -> None:
     asked = care.slack.say(ADA, care.slack.dm(ADA), "My card number is 4111")
     answer = await care.answer(asked)

@@ -5,9 +5,14 @@ import json
 import pytest
 
 from bot.connectors.slack import blocks
+from bot.connectors.slack.connector import SlackConnector
+from bot.connectors.slack.manifest import EVENTS
 from bot.notices import OPERATORS, Notice
+from bot.promotion import Applied
+from bot.settings import Settings
 from bot.store import Store
 from bot.turns import now
+from model.history import Change
 from tests.bot.slack.conftest import Care, Start
 from tests.fakes.slack import ADA, ADMINS, EVE, GRACE, LINUS, PARTNERS, SUPPORT
 
@@ -116,6 +121,31 @@ async def test_only_operators_promote_and_roll_back(start: Start) -> None:
         await care.slack.click(report, blocks.ROLLBACK, LINUS)
         await care.slack.until(lambda: any("did not work" in note.reading for note in care.slack.ephemerals))
         assert [note.ephemeral_to for note in care.slack.ephemerals] == [GRACE, LINUS]
+
+
+async def test_an_operators_button_does_it_and_the_channel_hears_who_did(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    orders = []
+
+    async def promote(lora_id: str, by: str) -> Applied:
+        orders.append((lora_id, by))
+        return Applied(Change(now(), "promote", lora_id, None, by, "asked for"), 1.0)
+
+    async with start(operators=(f"slack:{LINUS}",)) as care:
+        monkeypatch.setattr(care.service, "promote", promote)
+        buttons = [block.to_dict() for block in blocks.decision_buttons("lora-1", promote=True, rollback=True)]
+        ts = await care.connector._workspace.api.post(ADMINS, "A report", buttons)
+        report = care.slack.workspace.find(ADMINS, ts)
+        pressed = await care.slack.click(report, blocks.PROMOTE, LINUS)
+        assert pressed.acked
+        [told] = await care.slack.until(lambda: [each for each in care.slack.messages(ADMINS) if each.thread_ts == ts])
+        assert told.text == f"<@{LINUS}> did it: lora-1 answers everybody now."
+        assert orders == [("lora-1", f"slack:{LINUS}")]
+
+
+def test_care_listens_to_exactly_what_its_manifest_subscribes_to() -> None:
+    settings = Settings(slack_bot_token="xoxb-1", slack_app_token="xapp-1")
+    ears = SlackConnector(settings, None)._ears()  # type: ignore[arg-type]
+    assert set(ears.events) == {event.partition(".")[0] for event in EVENTS}
 
 
 async def test_people_of_other_organisations_are_not_answered_unless_allowed(start: Start) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from bot.connectors.slack import delivery
 from bot.turns import Status
 from model.engine import Request
 from tests.bot.slack.conftest import Start
@@ -117,6 +118,24 @@ async def test_retry_after_is_honoured(start: Start, method: str) -> None:
         assert len(care.slack.replies(first)) == 1
 
 
+async def test_an_answer_whose_buttons_slack_refuses_comes_without_them(start: Start) -> None:
+    async with start() as care:
+        care.slack.faults.refuse("chat.stopStream", "invalid_blocks")
+        asked = care.slack.mention(ADA, SUPPORT, "Why is my bill so high?")
+        answer = await care.answer(asked)
+        assert answer.text == "You asked: Why is my bill so high? Bye."
+        assert not list(_feedback(answer))
+        assert care.turns()[0]["status"] == Status.DELIVERED
+
+
+async def test_a_session_in_the_persons_list_is_called_by_the_question(start: Start) -> None:
+    async with start() as care:
+        asked = care.slack.say(ADA, care.slack.dm(ADA), "Why is my bill so high?")
+        await care.answer(asked)
+        await care.slack.until(lambda: care.slack.workspace.sessions.get((asked.channel, asked.ts), {}).get("status") == "active")
+        assert care.slack.workspace.sessions[asked.channel, asked.ts]["title"] == "Why is my bill so high?"
+
+
 async def test_a_message_that_slack_finds_too_long_is_split_smaller(start: Start) -> None:
     async with start() as care:
         for method in ("chat.startStream", "chat.postMessage"):
@@ -154,15 +173,28 @@ async def test_what_a_channel_that_is_gone_was_to_hear_is_given_up(start: Start)
         care.slack.workspace.channels[SUPPORT].members.discard(care.slack.app_user)
         going.set()
         await care.slack.until(lambda: not care.service._tasks)
-        assert care.turns()[0]["status"] in (Status.CANCELLED, Status.ANSWERED)
+        assert care.turns()[0]["status"] in (Status.CANCELLED, Status.DELIVERED), "no later start tries again"
 
 
 async def test_an_outage_of_slack_delays_an_answer_and_loses_none(start: Start) -> None:
     async with start() as care:
-        care.slack.faults.outage("*", times=6)
+        care.slack.faults.outage("*", times=3)
         asked = care.slack.mention(ADA, SUPPORT, "Why is my bill so high?")
         assert "You asked: Why is my bill so high? Bye." in (await care.answer(asked, 20)).reading
         await care.slack.until(lambda: care.turns()[0]["status"] == Status.DELIVERED)
+
+
+async def test_an_answer_that_slack_takes_late_counts_as_delivered_then(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "_FINISH_SECONDS", 0.1)
+    async with start() as care:
+        care.slack.faults.refuse("chat.startStream", "method_not_supported_for_channel_type")
+        care.slack.faults.rate_limit("chat.postMessage", times=1, retry_after=1)
+        asked = care.slack.mention(ADA, SUPPORT, "Why is my bill so high?")
+        await care.slack.until(lambda: care.turns() and care.turns()[0]["status"] == Status.ANSWERED)
+        await care.slack.until(lambda: not care.service._tasks)
+        assert care.slack.replies(asked) == [], "others are answered meanwhile"
+        await care.slack.until(lambda: care.turns()[0]["status"] == Status.DELIVERED)
+        assert len(care.slack.replies(asked)) == 1
 
 
 async def test_after_a_restart_the_same_message_is_finished(start: Start, slack: FakeSlack) -> None:

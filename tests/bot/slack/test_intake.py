@@ -154,6 +154,13 @@ async def test_http_that_stops_says_so_and_slack_comes_again(start: Start) -> No
         assert status == 503
 
 
+async def test_a_slack_that_is_away_at_the_start_is_waited_for(start: Start, slack: FakeSlack) -> None:
+    slack.faults.outage("auth.test")
+    slack.faults.outage("apps.connections.open")
+    async with start() as care:
+        assert "You asked" in (await care.answer(slack.mention(ADA, SUPPORT, "Are you there?"))).reading
+
+
 async def test_questions_wait_while_the_model_loads(start: Start) -> None:
     async with start(ready=False) as care:
         asked = care.slack.mention(ADA, SUPPORT, "Why is my bill so high?")
@@ -173,7 +180,7 @@ async def test_a_thousand_events_in_twenty_seconds_get_exactly_one_final_message
         await asyncio.sleep(0.05)
 
     async with start(ScriptedEngine(step=step, slots=4, queue=16), slack_sockets=2) as care:
-        care.slack.outbox.duplicates = 0.05
+        care.slack.outbox.duplicates, care.slack.outbox.ack_seconds = 0.05, 3.0
         asked = []
         begun = time.monotonic()
         for number in range(1000):
