@@ -167,12 +167,14 @@ class SlackApi(Calls):
         """A message's address."""
         return _text(await self.call("chat.getPermalink", repeatable=True, channel=channel, message_ts=ts), "permalink")
 
-    async def upload(self, channel: str, name: str, content: bytes, title: str, comment: str) -> None:
-        """A file in a channel."""
+    async def upload(self, channel: str, name: str, content: bytes, title: str, *, thread_ts: str | None = None) -> None:
+        """A file in a channel, or in a thread of it."""
         self.http()
         try:
             async with asyncio.timeout(_UPLOAD_SECONDS):
-                await self.client.files_upload_v2(channel=channel, filename=name, content=content, title=title, initial_comment=comment)
+                await self.client.files_upload_v2(
+                    channel=channel, filename=name, content=content, title=title, initial_comment=title, thread_ts=thread_ts
+                )
         except SlackApiError as error:
             raise self.translated("files.upload", error) from None
         except (aiohttp.ClientError, OSError, TimeoutError, SlackClientError) as error:

@@ -115,7 +115,7 @@ class Commands:
     async def _send_export(self, user: str) -> None:
         found = await self._service.export(PLATFORM, user)
         channel = await self._workspace.api.direct(user)
-        await self._workspace.api.upload(channel, "care-export.json", found.encode(), EXPORT_TITLE, EXPORT_TITLE)
+        await self._workspace.api.upload(channel, "care-export.json", found.encode(), EXPORT_TITLE)
 
     async def _forget(self, body: Payload) -> None:
         """Asked before it is done: there is no way back."""

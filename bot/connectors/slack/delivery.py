@@ -65,6 +65,8 @@ class SlackDelivery:
 
     def interrupt(self) -> None:
         self._draft.end(None)
+        if self._writing is None:
+            self._gone(self._turn.id)
 
     def stop(self) -> None:
         """The reader pressed Slack's Stop button."""

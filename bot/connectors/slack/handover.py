@@ -135,7 +135,11 @@ class Handovers:
         if handover is None or handover.id != events.text(action, "value") or post.channel != self.channel:
             raise UnknownHandover("there is no such hand-over in that message")
         if handover.ended_at is None and self._once.first(f"back {handover.id}"):
-            await self._service.hand_back(handover.id)
+            try:
+                await self._service.hand_back(handover.id)
+            except StoreError:
+                self._once.again(f"back {handover.id}")
+                raise
             self._workspace.spawn(self._show_ended(handover, post, events.text(body, "user", "id")), "the end of a hand-over")
 
     async def _show_ended(self, handover: Handover, post: Name, expert: str) -> None:

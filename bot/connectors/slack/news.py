@@ -11,6 +11,7 @@ from bot.notices import OPERATORS, Notice
 
 log = logging.getLogger(__name__)
 
+CHART = "The night in a chart"
 _PATIENCE_SECONDS = 40.0  # the postman gives a post a minute
 
 
@@ -42,14 +43,14 @@ class News:
             return True
         night = await asyncio.to_thread(report.read, notice)
         shown = notes.marked(report.report_blocks(notice, night))
-        await self._workspace.api.post(channel, text, shown, patience=_PATIENCE_SECONDS)
+        ts = await self._workspace.api.post(channel, text, shown, patience=_PATIENCE_SECONDS)
         if night is not None and night.chart is not None:
-            self._workspace.spawn(self._chart(channel, night.chart), "the night's chart")
+            self._workspace.spawn(self._chart(channel, ts, night.chart), "the night's chart")
         return True
 
-    async def _chart(self, channel: str, chart: bytes) -> None:
-        """The report stands already: a picture that Slack won't take is no reason to post it again."""
+    async def _chart(self, channel: str, ts: str, chart: bytes) -> None:
+        """Below the report. The report stands already: a picture that Slack won't take is no reason to post it again."""
         try:
-            await self._workspace.api.upload(channel, "report.png", chart, "The night in a picture", "")
+            await self._workspace.api.upload(channel, "report.png", chart, "The night in a picture", thread_ts=ts)
         except SlackError as error:
             log.warning("the night's chart was not posted", extra={"error": str(error)})

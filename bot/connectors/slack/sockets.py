@@ -128,7 +128,9 @@ class Sockets:
         kind = frame.get("type")
         if kind == "disconnect":
             leaving.set()
-            asyncio.get_running_loop().call_later(_OLD_SOCKET_SECONDS, _close_soon, socket)
+            reader = asyncio.current_task()
+            if reader is not None:  # Slack closes it itself, or we do
+                asyncio.get_running_loop().call_later(_OLD_SOCKET_SECONDS, reader.cancel)
         elif kind == "hello":
             if self._told_down:
                 log.info("connected to Slack again")
@@ -158,12 +160,6 @@ async def _stood(leaving: asyncio.Event) -> bool:
     begun = asyncio.get_running_loop().time()
     await leaving.wait()
     return asyncio.get_running_loop().time() - begun > _SETTLED_SECONDS
-
-
-def _close_soon(socket: aiohttp.ClientWebSocketResponse) -> None:
-    """For a socket that Slack said it would close, and did not: its reader ends."""
-    if not socket.closed and socket.get_extra_info("transport") is not None:
-        socket.get_extra_info("transport").close()
 
 
 def _json(text: str) -> dict[str, Any]:

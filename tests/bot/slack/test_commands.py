@@ -1,6 +1,7 @@
 """`/care`, the tabs and the operators' buttons."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -100,6 +101,21 @@ async def test_the_admins_hear_of_a_rollback_once(care: Care) -> None:
     await care.service.postman.go_round()
     await care.service.postman.go_round()
     assert [message.reading for message in care.slack.messages(ADMINS)] == ["lora-1 was taken back."]
+
+
+async def test_the_nights_report_comes_with_its_chart_and_buttons(care: Care, tmp_path: Path) -> None:
+    gates = [{"gate": "safety", "measured": 1.0, "limit": 0.0, "passed": False}]
+    (tmp_path / "report.json").write_text(json.dumps({"verdict": "kept", "lora": "lora-1", "gates": gates}))
+    (tmp_path / "report.png").write_bytes(b"\x89PNG\r\n")
+    told = Notice("n1", "report", OPERATORS, "", "s", "Kept what was live.\n12 rated turns.", now(), report=str(tmp_path / "report.html"))
+    await care.service._archive.run(Store.notify, [told])
+    await care.service.postman.go_round()
+    report, chart = await care.slack.until(lambda: care.slack.messages(ADMINS) if len(care.slack.messages(ADMINS)) == 2 else [])
+    assert "Kept what was live." in report.reading
+    assert "safety" in report.reading
+    assert report.element(blocks.PROMOTE)
+    assert [file["name"] for file in chart.files] == ["report.png"]
+    assert chart.thread_ts == report.ts
 
 
 async def test_who_taught_care_something_is_told_in_their_direct_messages(care: Care) -> None:

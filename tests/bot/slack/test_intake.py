@@ -103,6 +103,7 @@ async def test_retries_are_never_dropped_unread(start: Start) -> None:
 
 async def test_several_sockets_share_the_events_and_survive_reconnects(start: Start) -> None:
     async with start(slack_sockets=3) as care:
+        care.slack.outbox.ack_seconds, care.slack.outbox.retry_pauses = 0.5, (0.05,) * 50
         asked = []
         for number in range(12):
             asked.append(care.slack.mention(ADA, SUPPORT, f"Question {number}"))
@@ -111,7 +112,6 @@ async def test_several_sockets_share_the_events_and_survive_reconnects(start: St
             if number % 4 == 3:
                 care.slack.sockets.drop()
             await care.slack.connected(1)
-        care.slack.outbox.ack_seconds = 0.5
         for each in asked:
             assert len(await care.answers(each, 1, 15)) == 1
         await care.slack.connected(3)
