@@ -127,7 +127,7 @@ class Erasing(Threads):
             ),
             "ratings": self._dicts(
                 """
-                SELECT r.turn_id, r.verdict, r.reason, r.correction, r.author_id, r.rated_at
+                SELECT r.turn_id, r.verdict, r.reason, r.correction, r.author_id, r.by_reaction, r.rated_at
                 FROM ratings r JOIN turns t ON t.id = r.turn_id WHERE t.platform = ? AND r.user_id = ? ORDER BY r.rated_at, r.turn_id
                 """,
                 who,

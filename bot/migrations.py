@@ -200,3 +200,9 @@ def erasures(db: Database) -> None:
         ) STRICT
         """
     )
+
+
+@migrations()
+def reactions(db: Database) -> None:
+    """Which votes were set by a reaction: only those go when the reaction is taken back."""
+    db.execute("ALTER TABLE ratings ADD COLUMN by_reaction INTEGER NOT NULL DEFAULT 0 CHECK (by_reaction IN (0, 1))")

@@ -205,9 +205,11 @@ class Store(Learning, Handovers, Erasing):
         """Within a transaction."""
         self._connection.execute(
             """
-            INSERT INTO ratings (turn_id, user_id, verdict, reason, correction, author_id, rated_at) VALUES (?, ?, ?, ?, ?, ?, ?)
+            INSERT INTO ratings (turn_id, user_id, verdict, reason, correction, author_id, by_reaction, rated_at)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?)
             ON CONFLICT (turn_id, user_id) DO UPDATE SET verdict = excluded.verdict, reason = excluded.reason,
-                correction = excluded.correction, author_id = excluded.author_id, rated_at = excluded.rated_at
+                correction = excluded.correction, author_id = excluded.author_id, by_reaction = excluded.by_reaction,
+                rated_at = excluded.rated_at
             """,
             (
                 rating.turn_id,
@@ -216,6 +218,7 @@ class Store(Learning, Handovers, Erasing):
                 rating.reason,
                 rating.correction,
                 rating.author_id,
+                rating.by_reaction,
                 time_to_text(rating.rated_at),
             ),
         )

@@ -74,6 +74,7 @@ class Rating:
     reason: str | None = None
     correction: str | None = None
     author_id: str | None = None  # who wrote the correction, where that was somebody else
+    by_reaction: bool = False  # a reaction to the answer set it, and goes with the reaction
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,13 +79,13 @@ class Votes:
             return
 
     async def took_back(self, body: Payload) -> None:
-        """`reaction_removed`: withdraws the verdict that it had set, and no other."""
+        """`reaction_removed`: withdraws the verdict that a reaction had set, never one of a button or what was said in the dialog."""
         vote = await self._reaction(body)
         turn = None if vote is None else await self._service.answered_by(PLATFORM, str(vote.message))
         if vote is None or turn is None:
             return
         current = await self._service.current_vote(turn.id, vote.user)
-        if current is not None and current.verdict == vote.verdict:
+        if current is not None and current.by_reaction and current.verdict == vote.verdict:
             try:
                 await self._cast(replace(vote, verdict=0))
             except (UnknownTurn, NotYours):
@@ -111,8 +111,10 @@ class Votes:
             return None
         current = await self._service.current_vote(turn.id, vote.user)
         kept = current if current is not None and current.verdict == vote.verdict else None
-        words = (None, None) if kept is None else (kept.reason, kept.correction)
-        await self._service.rate(Rating(turn.id, vote.user, vote.verdict, now(), *words))
+        rating = Rating(turn.id, vote.user, vote.verdict, now(), by_reaction=vote.turn_id is None)
+        if kept is not None:  # a reaction that repeats what a button said sets nothing
+            rating = replace(kept, rated_at=now(), by_reaction=kept.by_reaction and rating.by_reaction)
+        await self._service.rate(rating)
         self._latest[key] = vote.at
         if len(self._latest) > _MOST_REMEMBERED:
             self._latest.popitem(last=False)

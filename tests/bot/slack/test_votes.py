@@ -95,6 +95,26 @@ async def test_a_withdrawn_reaction_leaves_a_vote_that_it_had_not_set(care: Care
     assert verdicts(care) == [(ADA, 1)]
 
 
+async def test_a_withdrawn_reaction_leaves_the_buttons_vote_and_what_was_said_in_the_dialog(care: Care, answer: Message) -> None:
+    await care.slack.click(answer, blocks.FEEDBACK, ADA, value=down(care.turns()[0]["id"]))
+    view = await care.slack.until(lambda: care.slack.open_view(ADA))
+    await care.slack.submit(view, {blocks.CORRECTION_BLOCK: "It is the roaming"})
+    care.slack.react(ADA, answer, "-1")
+    care.slack.unreact(ADA, answer, "-1")
+    await care.idle()
+    [rating] = care.ratings()
+    assert (rating["verdict"], rating["correction"]) == (-1, "It is the roaming")
+
+
+async def test_a_reaction_that_a_button_repeats_does_not_take_the_vote_with_it(care: Care, answer: Message) -> None:
+    care.slack.react(ADA, answer, "-1")
+    await care.slack.until(lambda: verdicts(care) == [(ADA, -1)])
+    await care.slack.click(answer, blocks.FEEDBACK, ADA, value=down(care.turns()[0]["id"]))
+    care.slack.unreact(ADA, answer, "-1")
+    await care.idle()
+    assert verdicts(care) == [(ADA, -1)]
+
+
 async def test_other_reactions_and_other_messages_are_no_votes(care: Care, public: Message) -> None:
     care.slack.react(ADA, public, "tada")
     care.slack.react(ADA, care.slack.say(GRACE, SUPPORT, "Lunch?"), "+1")
