@@ -45,17 +45,17 @@ class Experts:
                 await self._archive.run(Store.correct, Rating(newest, expert_id, -1, now(), None, text))
         return handover
 
-    async def teach(self, platform: str, message: str, teacher_id: str, author_id: str, text: str) -> Turn:
+    async def teach(self, platform: str, message: str, teacher_id: str, author_id: str, text: str, reply: str | None = None) -> Turn:
         """Keeps a colleague's words as the teacher's correction of an answer, and says of which turn.
 
-        `message` names the thread (by its first message), the experts' post of a hand-over, the answer, or the question. Raises
-        OptedOut when either does not take part, UnknownTurn, NotYours.
+        `message` names the thread (by its first message), the experts' post of a hand-over, the answer, or the question; `reply` the
+        message with these words, where they stand in that thread. Raises OptedOut when either does not take part, UnknownTurn, NotYours.
         """
         out = await self._archive.run(Store.opted_out)
         for person in (author_id, teacher_id):
             if f"{platform}:{person}" in out:
                 raise OptedOut(f"{platform}:{person} does not take part in the learning; nothing they write or teach is learned")
-        turn = await self._archive.run(Store.meant, platform, message)
+        turn = await self._archive.run(Store.meant, platform, message, author_id=author_id, reply=reply)
         if turn is None:
             raise UnknownTurn(f"CARE has answered nothing in {message!r} that could be corrected")
         taught = Rating(turn.id, teacher_id, -1, now(), None, text, author_id if author_id != teacher_id else None)

@@ -59,24 +59,31 @@ class Threads(Statements):
             (platform, conversation_id),
         )
 
-    def meant(self, platform: str, message: str) -> Turn | None:
+    def meant(self, platform: str, message: str, *, author_id: str, reply: str | None = None) -> Turn | None:
         """The answer that somebody means who names a message.
 
         It is in that message, or the newest of the thread that begins with it, or of the conversation that was handed over there.
+        `reply` is the message of that thread with the better words, by `author_id`: it corrects what others asked before it. It may have
+        been taken for a question itself, and be answered. Names of one thread's messages sort as they were written.
         """
         carried = self.answered_by(platform, message)
         if carried is not None:
             return carried
-        turns = self.thread(platform, message) or self._select(
+        turns = self.thread(platform, message)
+        if turns and reply is not None:
+            turns = [turn for turn in turns if (turn.question.message or "") < reply and turn.question.user_id != author_id]
+            return _newest_answered(turns)
+        return _newest_answered(turns or self._handed_over_at(platform, message))
+
+    def _handed_over_at(self, platform: str, message: str) -> list[Turn]:
+        """The turns of the conversation that the experts have in a message, or those that were asked in it."""
+        return self._select(
             """
             (t.platform, t.conversation_id) IN (SELECT platform, conversation_id FROM handovers WHERE platform = ? AND message = ?)
             OR t.platform = ? AND t.message = ?
             """,
             (platform, message, platform, message),
         )
-        answered = [turn for turn in turns if turn.status in (Status.ANSWERED, Status.DELIVERED)]
-        found = answered or turns
-        return found[-1] if found else None
 
     def begin_new(self, platform: str, place: str, conversation_id: str) -> None:
         """From now on this conversation goes on in this place."""
@@ -127,3 +134,10 @@ class Threads(Statements):
         marks = ", ".join("?" * len(names))
         if self._connection.execute(f"SELECT 1 FROM forgotten WHERE sha256 IN ({marks})", names).fetchone() is not None:
             raise Forgotten(f"event {question.event_id!r} was forgotten on request; it is not recorded again")
+
+
+def _newest_answered(turns: list[Turn]) -> Turn | None:
+    """The newest where none was answered."""
+    answered = [turn for turn in turns if turn.status in (Status.ANSWERED, Status.DELIVERED)]
+    found = answered or turns
+    return found[-1] if found else None

@@ -58,11 +58,12 @@ class Actions:
     async def _teach(self, body: Payload, teacher: str, author: str) -> str:
         root = events.text(body, "message", "thread_ts") or events.text(body, "message", "ts")
         thread = Name(self._workspace.identity.team, events.text(body, "channel", "id"), root)
-        words = events.plain(events.text(body, "message", "text"), self._workspace.identity.user)
+        reply = thread.beside(events.text(body, "message", "ts"))
+        words = events.plain(events.unaddressed(events.text(body, "message", "text")), self._workspace.identity.user)
         if not words:
             return NO_WORDS
         try:
-            await self._service.teach(PLATFORM, str(thread), teacher, author, words)
+            await self._service.teach(PLATFORM, str(thread), teacher, author, words, str(reply))
         except UnknownTurn:
             return NOTHING_TO_TEACH
         except OptedOut:

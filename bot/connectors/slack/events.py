@@ -105,6 +105,11 @@ def spoken_to(slack_text: str) -> str | None:
     return found.group(1) if found else None
 
 
+def unaddressed(slack_text: str) -> str:
+    """What was written, without whom it was written to."""
+    return re.sub(rf"{_MENTION.pattern}[ \t]*[,:]?[ \t]*", "", slack_text)
+
+
 def plain(slack_text: str, me: str) -> str:
     """What a person wrote, without the mention of CARE and without Slack's own marks."""
     without_me = re.sub(rf"\s*<@{re.escape(me)}(?:\|[^>]*)?>[ \t]*", " ", slack_text)

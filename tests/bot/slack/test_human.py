@@ -150,8 +150,23 @@ async def test_teach_care_makes_a_colleagues_reply_the_correction(care: Care) ->
     await care.slack.until(lambda: any("keep that reply as the better answer" in each.reading for each in care.slack.ephemerals))
     [rating] = care.ratings()
     assert (rating["user_id"], rating["author_id"], rating["verdict"]) == (GRACE, LINUS, -1)
-    assert rating["correction"] == "@somebody It is the roaming fee."
+    assert rating["correction"] == "It is the roaming fee."
     assert len(care.turns()) == 1
+
+
+@pytest.mark.parametrize("words", ["It is the roaming fee.", f"<@{ADA}>, it is the roaming fee."])
+async def test_teach_care_corrects_the_question_before_the_reply_whatever_was_written_since(care: Care, words: str) -> None:
+    asked = care.slack.mention(ADA, SUPPORT, "Why is my bill so high?")
+    await care.answer(asked)
+    reply = care.slack.say(LINUS, SUPPORT, words, thread_ts=asked.ts)
+    await care.idle()
+    care.slack.say(ADA, SUPPORT, "And how do I end that?", thread_ts=asked.ts)
+    await care.idle()
+    await care.slack.shortcut(blocks.TEACH, reply, GRACE)
+    await care.slack.until(lambda: any("keep that reply as the better answer" in each.reading for each in care.slack.ephemerals))
+    [rating] = care.ratings()
+    assert rating["turn_id"] == care.turns()[0]["id"]
+    assert str(rating["correction"]).lower() == "it is the roaming fee."
 
 
 async def test_what_cant_be_taught_says_why(care: Care) -> None:
