@@ -109,6 +109,21 @@ def _database(settings: Settings) -> Check:
     return passed(STATE, "database", f"{path}, {turns:,} turns")
 
 
+def arrivals(settings: Settings, platform: str, *, otherwise: str) -> Iterator[Check]:
+    """Whether a platform's messages come in: no platform tells an app which events it sends, but what came shows it."""
+    try:
+        store = Store(settings.database, read_only=True)
+        last = store.last_asked(platform)
+        store.close()
+    except (StoreError, sqlite3.Error):  # not made yet, or damaged: the database has a check of its own
+        last = {}
+    for private, name in ((True, "direct messages"), (False, "channels")):
+        if private in last:
+            yield passed(platform, name, f"the last question came at {last[private]:%Y-%m-%d %H:%M} UTC")
+        else:
+            yield warned(platform, name, "no question has come yet", otherwise)
+
+
 def _shelf(settings: Settings) -> Check:
     shelf = Shelf(settings.loras)
     try:

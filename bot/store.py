@@ -6,6 +6,7 @@ stands in `bot/faults.py`.
 
 import sqlite3
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 from bot import database
@@ -275,6 +276,11 @@ class Store(Learning, Handovers, Erasing):
         """How many turns there are of each status."""
         rows = self._rows("SELECT status, count(*) AS n FROM turns GROUP BY status")
         return {Status(row["status"]): row["n"] for row in rows}
+
+    def last_asked(self, platform: str) -> dict[bool, datetime]:
+        """When somebody asked last, in private (True) and among others (False)."""
+        rows = self._rows("SELECT private, max(asked_at) AS at FROM turns WHERE platform = ? GROUP BY private", (platform,))
+        return {bool(row["private"]): datetime.fromisoformat(row["at"]) for row in rows}
 
     def verdicts(self) -> dict[int, int]:
         """How many ratings there are of each verdict."""

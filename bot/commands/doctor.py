@@ -50,9 +50,9 @@ def _checks() -> Iterator[Check]:
 def _slack(chosen: Settings) -> list[Check]:
     if chosen.slack_bot_token is None:
         return []
-    from bot.connectors.slack.checks import checks  # slack_sdk is only read where Slack is used
+    from bot.connectors.slack.checks import NOTHING_COMES, checks  # slack_sdk is only read where Slack is used
 
-    return asyncio.run(checks(chosen))
+    return [*asyncio.run(checks(chosen)), *general.arrivals(chosen, "slack", otherwise=NOTHING_COMES)]
 
 
 def _table(made: list[Check]) -> str:

@@ -1,6 +1,7 @@
 import json
 import socket
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from bot.checks import Check
 from bot.commands import doctor as command
 from bot.settings import Settings
 from bot.store import Store
+from bot.turns import Question
 
 
 @pytest.fixture
@@ -47,6 +49,18 @@ def test_turns_are_counted(settings: Settings) -> None:
     settings.home.mkdir()
     Store(settings.database).close()
     assert looked_at(settings)["database"].detail.endswith("0 turns")
+
+
+def test_whether_messages_come_in_shows_by_what_came(settings: Settings) -> None:
+    assert [check.state for check in doctor.arrivals(settings, "slack", otherwise="paste it again")] == ["warning", "warning"]
+    settings.home.mkdir()
+    store = Store(settings.database)
+    asked = datetime(2026, 3, 1, 9, 30, tzinfo=UTC)
+    store.receive(Question("slack", "e1", "T/C/1", "U1", "Why?", asked, private=False), "t1", "other")
+    store.close()
+    direct, channels = doctor.arrivals(settings, "slack", otherwise="paste it again")
+    assert (direct.state, direct.next_step) == ("warning", "paste it again")
+    assert (channels.state, channels.detail) == ("ok", "the last question came at 2026-03-01 09:30 UTC")
 
 
 def test_a_taken_port_is_named(settings: Settings) -> None:

@@ -1,14 +1,18 @@
 """Reviewing as people do it: in a terminal's commands and on the page, by keyboard."""
 
+import contextlib
+import io
 import json
 import os
 import subprocess
 from pathlib import Path
+from unittest.mock import patch
 
 import aiohttp
 import pytest
 from playwright.async_api import async_playwright, expect
 
+from bot import cli
 from bot.store import Store
 from tests.e2e.serving import CARE, Server
 from tests.e2e.test_browser import _FLAGS, CHROMIUM
@@ -20,6 +24,20 @@ CORRECTIONS = ("Bring the letter to the desk.", "Take it twice a day.", "Ask the
 def care(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("CARE_")}
     return subprocess.run([CARE, *arguments], env={**kept, "CARE_HOME": str(home)}, capture_output=True, text=True, timeout=60)
+
+
+def care_here(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The same in this process: its imports, which take seconds, are done once."""
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        patch.dict(os.environ, {"CARE_HOME": str(home)}),
+        patch("sys.argv", ["care", *arguments]),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        pytest.raises(SystemExit) as end,
+    ):
+        cli.main()
+    return subprocess.CompletedProcess(arguments, int(end.value.code or 0), out.getvalue(), err.getvalue())
 
 
 @pytest.fixture
@@ -38,22 +56,22 @@ def home(tmp_path: Path) -> Path:
 def test_in_a_terminal_what_waits_is_listed_approved_edited_and_rejected(home: Path) -> None:
     listed = json.loads(care(home, "review", "--json").stdout)
     assert [each["response"] for each in listed] == list(CORRECTIONS)
-    done = care(home, "review", "--approve", "t1", "--reject", "t2", "--edit", "t3", "Ask the doctor.", "--as", "cli:rev")
+    done = care_here(home, "review", "--approve", "t1", "--reject", "t2", "--edit", "t3", "Ask the doctor.", "--as", "cli:rev")
     assert done.stdout.split() == ["approved", "t1", "rejected", "t2", "edited", "t3"]
-    assert "nothing waits" in care(home, "review", "--list").stdout
-    again = care(home, "review", "--approve", "t1")
+    assert "nothing waits" in care_here(home, "review", "--list").stdout
+    again = care_here(home, "review", "--approve", "t1")
     assert (again.returncode, "does not wait" in again.stderr) == (2, True)
 
 
 def test_nobody_reviews_their_own(home: Path) -> None:
-    refused = care(home, "review", "--approve", "t1", "--as", "web:u0")
+    refused = care_here(home, "review", "--approve", "t1", "--as", "web:u0")
     assert (refused.returncode, "somebody else has to review it" in refused.stderr) == (2, True)
-    assert care(home, "review", "--approve", "all", "--as", "web:u0").stdout.count("approved") == 2
+    assert care_here(home, "review", "--approve", "all", "--as", "web:u0").stdout.count("approved") == 2
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium (CI does)")
 async def test_on_the_page_by_keyboard(home: Path) -> None:
-    care(home, "review", "--list")
+    care_here(home, "review", "--list")
     with Server.scripted(home) as server:
         async with async_playwright() as playwright:
             browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
@@ -76,7 +94,7 @@ async def test_on_the_page_by_keyboard(home: Path) -> None:
 
 
 async def test_over_http_a_stale_or_foreign_decision_is_refused(home: Path) -> None:
-    care(home, "review", "--list")
+    care_here(home, "review", "--list")
     with Server.scripted(home) as server:
         async with aiohttp.ClientSession(server.url, cookies={"care_user": "u0"}) as session:
             async with session.get("/api/reviews") as response:

@@ -18,6 +18,11 @@ _REINSTALL = 'renew the app\'s manifest with `care slack manifest`, then reinsta
 _RENEW_BOT = 'copy the "Bot User OAuth Token" again from "OAuth & Permissions" into SLACK_BOT_TOKEN'
 _RENEW_APP = f'make a token with {APP_SCOPE} under "Basic Information", "App-Level Tokens", and set SLACK_APP_TOKEN'
 
+NOTHING_COMES = (
+    "ask CARE something there while it runs; if no answer comes, its events are missing: paste `care slack manifest` under "
+    '"App Manifest" again'
+)
+
 
 async def checks(settings: Settings) -> list[Check]:
     """All that can be known without posting. Every call has a deadline of ten seconds."""
