@@ -107,8 +107,10 @@ class SlackApi(Calls):
     async def append_stream(self, channel: str, ts: str, text: str) -> None:
         await self.call("chat.appendStream", channel=channel, ts=ts, markdown_text=text)
 
-    async def stop_stream(self, channel: str, ts: str, text: str | None, blocks: Blocks | None, *, patience: float = 0.0) -> None:
-        """Ends the growing, with a last piece of text and what stands below it; the session waits for the person again."""
+    async def stop_stream(
+        self, channel: str, ts: str, text: str | None, blocks: Blocks | None, *, idle: bool, patience: float = 0.0
+    ) -> None:
+        """Ends the growing, with a last piece of text and what stands below it. `idle`: the session waits for the person again."""
         await self.call(
             "chat.stopStream",
             patience=patience,
@@ -116,7 +118,7 @@ class SlackApi(Calls):
             ts=ts,
             markdown_text=text or None,
             blocks=blocks or None,
-            session_status="active",
+            session_status="active" if idle else None,
         )
 
     async def status(self, channel: str, thread_ts: str, text: str) -> None:

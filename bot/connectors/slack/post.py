@@ -66,23 +66,26 @@ class Post:
         except NotStreaming:
             self._ended()
 
-    async def complete(self, text: str, below: Sequence[Block], patience: float) -> None:
-        """Makes it what it shall be: this text with this below it. May be called again. Raises SlackError."""
+    async def complete(self, text: str, below: Sequence[Block], patience: float, *, last: bool) -> None:
+        """Makes it what it shall be: this text with this below it. May be called again. Raises SlackError.
+
+        `last`: no message follows; Slack's Stop button goes with the end of its stream.
+        """
         if self.streaming:
-            await self._stop(text, below, patience)
+            await self._stop(text, below, patience, last=last)
         if self.shown != text or list(self._below) != list(below):
             await self._update(text, below, patience)
 
-    async def _stop(self, text: str, below: Sequence[Block], patience: float) -> None:
+    async def _stop(self, text: str, below: Sequence[Block], patience: float, *, last: bool) -> None:
         """Ends the stream, where it still streams, with what is missing if that comes at its end."""
         fits = self.shown is not None and text.startswith(self.shown)
         rest = text[len(self.shown or "") :] if fits else ""
         try:
-            await self._api.stop_stream(self._channel, self.ts, rest, below if fits else None, patience=patience)
+            await self._api.stop_stream(self._channel, self.ts, rest, below if fits else None, idle=last, patience=patience)
         except NotStreaming:
             pass
         else:
-            self.idled = True
+            self.idled = last
             if fits:
                 self.shown, self._below = text, below
         self._ended()

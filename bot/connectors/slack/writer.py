@@ -160,7 +160,7 @@ class Writer:
         for number, part in enumerate(parts):
             if number < len(self._posts):
                 post, last = self._posts[number], number == len(parts) - 1
-                await (post.grow(part) if last else post.complete(part, (), _PATIENCE_SECONDS))
+                await (post.grow(part) if last else post.complete(part, (), _PATIENCE_SECONDS, last=False))
             elif not await self._open(part):
                 return
 
@@ -204,7 +204,8 @@ class Writer:
         parts = text.split(whole, self._limit) if whole else []
         below = await self._blocks() if parts else ()
         for number, part in enumerate(parts):
-            await self._settle(number, part, below if number == len(parts) - 1 else ())
+            last = number == len(parts) - 1
+            await self._settle(number, part, below if last else (), last=last)
         await self._remove_rest(len(parts))
         await self._carry()
         self._line.close(self.thread, posted=bool(parts), idled=any(post.idled for post in self._posts))
@@ -218,9 +219,9 @@ class Writer:
             except UnknownTurn:
                 await self._remove_rest(0)
 
-    async def _settle(self, number: int, part: str, below: Sequence[Block]) -> None:
+    async def _settle(self, number: int, part: str, below: Sequence[Block], *, last: bool) -> None:
         if number < len(self._posts):
-            await self._posts[number].complete(part, below, _PATIENCE_SECONDS)
+            await self._posts[number].complete(part, below, _PATIENCE_SECONDS, last=last)
             return
         assert self.thread is not None
         try:

@@ -118,6 +118,24 @@ async def test_slacks_stop_button_cancels_the_generation(start: Start) -> None:
         assert care.slack.answers(asked) == [growing]
 
 
+async def test_slacks_stop_button_stays_while_the_next_message_of_a_long_answer_is_written(start: Start) -> None:
+    line = "Restart the router, wait for two minutes, and look at the second lamp from the left.\n\n"
+    steps = asyncio.Semaphore(120)  # a little more than one message holds
+    async with start(ScriptedEngine(lambda request: [line] * 240, step=steps.acquire)) as care:
+        asked = care.slack.mention(ADA, SUPPORT, "How do I restart it?")
+        first, second = await care.slack.until(lambda: len(found := care.slack.replies(asked)) == 2 and found)
+        steps.release()
+        await care.slack.until(lambda: not first.streaming)
+        assert second.streaming
+        assert care.slack.workspace.sessions[SUPPORT, asked.ts]["status"] == "processing"
+        care.slack.stop(SUPPORT, asked.ts, ADA)
+        await care.slack.until(lambda: "Stopped" in second.reading)
+        await care.idle()
+        assert care.turns()[0]["status"] == Status.CANCELLED
+        assert care.slack.answers(asked) == [first, second]
+        await care.slack.until(lambda: care.slack.workspace.sessions[SUPPORT, asked.ts]["status"] == "active")
+
+
 async def test_stop_before_the_first_word_says_so(start: Start) -> None:
     going = asyncio.Event()
     async with start(ScriptedEngine(step=going.wait)) as care:
