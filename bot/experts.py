@@ -20,6 +20,10 @@ class Experts:
         """The hand-over that stands for a conversation now."""
         return await self._archive.run(Store.handed_over, platform, conversation_id)
 
+    async def handed_over_in(self, platform: str, thread: str) -> Handover | None:
+        """The newest hand-over that was asked for in the thread that begins with this message, also one that has ended."""
+        return await self._archive.run(Store.handed_over_in, platform, thread)
+
     async def hand_back(self, handover_id: str) -> Handover:
         """CARE answers in the conversation again. Raises UnknownHandover."""
         handover = await self._archive.run(Store.hand_back, handover_id, now())
@@ -64,8 +68,8 @@ class Experts:
         log.info("taught", extra={"turn": turn.id})
         return turn
 
-    async def _begin_handover(self, platform: str, conversation_id: str, user_id: str) -> Handover:
-        asked = Handover(new_id(), platform, conversation_id, user_id, None, now())
+    async def _begin_handover(self, platform: str, conversation_id: str, user_id: str, thread: str | None) -> Handover:
+        asked = Handover(new_id(), platform, conversation_id, user_id, None, now(), thread=thread)
         handover = await self._archive.run(Store.hand_over, asked)
         if handover.id == asked.id:
             log.info("handed over", extra={"handover": handover.id, "platform": platform})

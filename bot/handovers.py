@@ -20,11 +20,12 @@ class Handovers(Statements):
         with self._write() as db:
             db.execute(
                 """
-                INSERT INTO handovers (id, platform, conversation_id, user_id, turn_id, begun_at)
-                SELECT ?3, ?1, ?2, ?4, (SELECT id FROM turns WHERE platform = ?1 AND conversation_id = ?2 ORDER BY rowid DESC LIMIT 1), ?5
+                INSERT INTO handovers (id, platform, conversation_id, user_id, turn_id, begun_at, thread)
+                SELECT ?3, ?1, ?2, ?4,
+                    (SELECT id FROM turns WHERE platform = ?1 AND conversation_id = ?2 ORDER BY rowid DESC LIMIT 1), ?5, ?6
                 WHERE NOT EXISTS (SELECT 1 FROM handovers WHERE platform = ?1 AND conversation_id = ?2 AND ended_at IS NULL)
                 """,
-                (*place, handover.id, handover.user_id, time_to_text(handover.begun_at)),
+                (*place, handover.id, handover.user_id, time_to_text(handover.begun_at), handover.thread),
             )
         standing = self.handed_over(*place)
         assert standing is not None
@@ -44,6 +45,10 @@ class Handovers(Statements):
     def handover_at(self, platform: str, message: str) -> Handover | None:
         """The hand-over that was posted to the experts in this message."""
         return self._one("platform = ? AND message = ?", (platform, message))
+
+    def handed_over_in(self, platform: str, thread: str) -> Handover | None:
+        """The newest hand-over that was asked for in the thread that begins with this message, also one that has ended."""
+        return self._one("platform = ? AND thread = ?", (platform, thread))
 
     def hand_back(self, handover_id: str, now: datetime) -> Handover:
         """CARE answers again; one that was handed back before stays so. Raises UnknownHandover."""

@@ -206,3 +206,10 @@ def erasures(db: Database) -> None:
 def reactions(db: Database) -> None:
     """Which votes were set by a reaction: only those go when the reaction is taken back."""
     db.execute("ALTER TABLE ratings ADD COLUMN by_reaction INTEGER NOT NULL DEFAULT 0 CHECK (by_reaction IN (0, 1))")
+
+
+@migrations()
+def where_people_were_asked_for(db: Database) -> None:
+    """The thread in which somebody asked for a person: there they get their answers."""
+    db.execute("ALTER TABLE handovers ADD COLUMN thread TEXT")
+    db.execute("CREATE INDEX handovers_by_thread ON handovers (platform, thread)")

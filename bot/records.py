@@ -42,7 +42,7 @@ class Records:
         await self._archive.run(Store.carries, platform, message, turn_id)
 
     async def known(self, platform: str, conversation_id: str) -> bool:
-        """Whether CARE has been asked anything in a conversation."""
+        """Whether CARE has been asked anything in a conversation, or for a person."""
         return await self._archive.run(Store.known, platform, conversation_id)
 
     async def begin_new(self, platform: str, place: str, conversation_id: str) -> None:

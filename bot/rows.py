@@ -126,6 +126,7 @@ def to_handover(row: sqlite3.Row) -> Handover:
         _time(row["begun_at"]),
         row["message"],
         _time(row["ended_at"]) if row["ended_at"] is not None else None,
+        row["thread"],
     )
 
 

@@ -178,9 +178,9 @@ class Service(Records, Experts, Operations, Privacy):
         log.info("a message was forgotten", extra={"platform": platform})
         return carriers
 
-    async def hand_over(self, platform: str, conversation_id: str, user_id: str) -> Handover:
-        """People answer from now on: posts the conversation to them, and keeps silent in it until `hand_back`."""
-        handover = await self._begin_handover(platform, conversation_id, user_id)
+    async def hand_over(self, platform: str, conversation_id: str, user_id: str, thread: str | None = None) -> Handover:
+        """People answer from now on, in that thread: posts the conversation to them, and keeps silent in it until `hand_back`."""
+        handover = await self._begin_handover(platform, conversation_id, user_id, thread)
         for each in list(self._answering.values()):
             if each.stands_in(platform, conversation_id):
                 each.cancel()

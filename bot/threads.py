@@ -46,8 +46,10 @@ class Threads(Statements):
             )
 
     def known(self, platform: str, conversation_id: str) -> bool:
-        """Whether CARE has been asked anything in this conversation."""
-        return bool(self._rows("SELECT 1 FROM turns WHERE platform = ? AND conversation_id = ? LIMIT 1", (platform, conversation_id)))
+        """Whether CARE has been asked anything in this conversation, or for a person."""
+        tables = ("turns", "handovers")
+        asked = " UNION ALL ".join(f"SELECT 1 FROM {table} WHERE platform = ?1 AND conversation_id = ?2" for table in tables)
+        return bool(self._rows(f"{asked} LIMIT 1", (platform, conversation_id)))
 
     def thread(self, platform: str, conversation_id: str) -> list[Turn]:
         """Everything that anybody asked in a conversation, oldest first, but for what was asked again."""

@@ -116,6 +116,7 @@ class Handover:
     begun_at: datetime
     message: str | None = None  # the platform's name of the experts' post; None: still to be posted
     ended_at: datetime | None = None
+    thread: str | None = None  # the message that the thread begins with in which they asked; None: nobody knows
 
 
 @dataclass(frozen=True, slots=True)

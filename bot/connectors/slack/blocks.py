@@ -166,11 +166,12 @@ def expert_reply(expert_id: str, text: str) -> list[Block]:
 
 def handed_over_note(*, already: bool = False) -> str:
     """Tells the asker what happens next."""
-    begun = "A person already has this conversation" if already else "I've passed this conversation on to a person"
-    return (
-        f"{begun}. They answer here in this thread, and I stay silent until they hand it back to me. "
-        "In an emergency, call your local emergency number."
+    begun = (
+        "A person already has this conversation. They answer in the thread in which you asked for them"
+        if already
+        else "I've passed this conversation on to a person. They answer here in this thread"
     )
+    return f"{begun}, and I stay silent until they hand it back to me. In an emergency, call your local emergency number."
 
 
 def handed_back_note() -> str:

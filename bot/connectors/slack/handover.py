@@ -34,29 +34,30 @@ class Handovers:
 
     # The asker's side.
 
-    async def asked_for(self, message: Name, user: str, conversation: str) -> None:
+    async def asked_for(self, said: Said, conversation: str) -> None:
         """Somebody wrote that they want a person."""
-        if not self._once.first(f"human {message}"):
+        if not self._once.first(f"human {said.name}"):
             return
         try:
-            told = await self.begin(user, conversation)
+            told = await self.begin(said.user, conversation, said.name.beside(said.root))
         except StoreError:
-            self._once.again(f"human {message}")
+            self._once.again(f"human {said.name}")
             raise
-        root = await self._workspace.root_of(message)
-        self._workspace.say(message.channel, told, notes.note(told), root)
+        self._workspace.say(said.name.channel, told, notes.note(told), said.root)
 
-    async def begin(self, user: str, conversation: str) -> str:
+    async def begin(self, user: str, conversation: str, thread: Name | None = None) -> str:
         """Hands a conversation over; what to tell the asker. Raises StoreError."""
         if self.channel is None:
             return blocks.nobody_to_hand_over_note()
         already = await self._service.handed_over(PLATFORM, conversation) is not None
-        await self._service.hand_over(PLATFORM, conversation, user)
+        await self._service.hand_over(PLATFORM, conversation, user, None if thread is None else str(thread))
         return blocks.handed_over_note(already=already)
 
     async def _asker(self, handover: Handover) -> Name:
-        """The thread in which the asker reads, without a ts none. In a DM it is the one they wrote in last."""
+        """The thread in which they asked for a person, without a ts none; in a DM, if nobody knows it, the one they wrote in last."""
         conversation = parse(handover.conversation_id)
+        if handover.thread is not None:
+            return parse(handover.thread)
         if not conversation.channel.startswith("D"):
             return conversation
         try:

@@ -81,7 +81,7 @@ class Listeners:
         text = events.plain(said.text, self._workspace.identity.user)
         conversation = await self._conversation(said)
         if _HUMAN.fullmatch(text):
-            await self._handovers.asked_for(said.name, said.user, conversation)
+            await self._handovers.asked_for(said, conversation)
         elif text:
             await self._ask(said, text, conversation)
         elif self._told.first(str(said.name)):
@@ -99,13 +99,22 @@ class Listeners:
         if not said.direct:
             return own
         if said.thread is not None:
-            root = str(said.name.beside(said.thread))
-            turn = await self._service.asked_in(PLATFORM, root) or await self._service.answered_by(PLATFORM, root)
-            return own if turn is None else turn.question.conversation_id
+            return await self._of_thread(said.name.beside(said.thread)) or own
         newest = await self._service.newest(PLATFORM, said.name.place)
         if newest is None:
             await self._service.begin_new(PLATFORM, said.name.place, own)
         return newest or own
+
+    async def _of_thread(self, root: Name) -> str | None:
+        """The conversation that a DM's thread belongs to. One of no question is the experts', while they have what goes on there."""
+        turn = await self._service.asked_in(PLATFORM, str(root)) or await self._service.answered_by(PLATFORM, str(root))
+        if turn is not None:
+            return turn.question.conversation_id
+        handover = await self._service.handed_over_in(PLATFORM, str(root))
+        newest = await self._service.newest(PLATFORM, root.place)
+        if handover is None and newest is not None:
+            handover = await self._service.handed_over(PLATFORM, newest)
+        return None if handover is None else handover.conversation_id
 
     async def _ask(self, said: Said, text: str, conversation: str) -> None:
         try:

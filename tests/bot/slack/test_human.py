@@ -65,15 +65,34 @@ async def test_the_whole_way_to_a_person_and_back(care: Care) -> None:
 
 
 @pytest.mark.usefixtures("posting")
-async def test_in_a_direct_message_the_experts_words_come_where_it_was_asked_last(care: Care) -> None:
-    first = care.slack.say(ADA, care.slack.dm(ADA), "Why is my bill so high?")
-    await care.answer(first)
-    care.slack.say(ADA, care.slack.dm(ADA), "human")
+async def test_in_a_direct_message_both_stay_in_the_thread_in_which_a_person_was_asked_for(care: Care) -> None:
+    await care.answer(care.slack.say(ADA, care.slack.dm(ADA), "Why is my bill so high?"))
+    human = care.slack.say(ADA, care.slack.dm(ADA), "human")
     post = await _posted(care)
-    second = care.slack.say(ADA, care.slack.dm(ADA), "It was 20 last month")
-    await care.slack.until(lambda: any("It was 20" in each.reading for each in care.slack.messages(EXPERTS)))
+    care.slack.say(ADA, care.slack.dm(ADA), "It was 20 last month", thread_ts=human.ts)
+    care.slack.say(ADA, care.slack.dm(ADA), "And 19 before")
+    for words in ("It was 20", "And 19"):
+        await care.slack.until(lambda words=words: any(words in each.reading for each in care.slack.messages(EXPERTS)))
     care.slack.say(GRACE, EXPERTS, "Norway.", thread_ts=post.ts)
-    await care.slack.until(lambda: any("Norway." in each.reading for each in care.slack.replies(second)))
+    await care.slack.until(lambda: any("Norway." in each.reading for each in care.slack.replies(human)))
+    await care.slack.click(post, blocks.HAND_BACK, GRACE)
+    await care.slack.until(lambda: any("I'm back" in each.reading for each in care.slack.replies(human)))
+    assert len(care.engine.requests) == 1, "CARE keeps silent"
+    care.slack.say(ADA, care.slack.dm(ADA), "And next month?", thread_ts=human.ts)
+    await care.slack.until(lambda: any("You asked: And next month?" in each.reading for each in care.slack.replies(human)))
+    assert len({turn["conversation_id"] for turn in care.turns()}) == 1
+
+
+@pytest.mark.usefixtures("posting")
+async def test_a_channels_thread_that_begins_with_the_wish_for_a_person_is_heard_to_its_end(care: Care) -> None:
+    human = care.slack.mention(ADA, SUPPORT, "human")
+    post = await _posted(care)
+    care.slack.say(ADA, SUPPORT, "My bill is wrong", thread_ts=human.ts)
+    await care.slack.until(lambda: any("My bill is wrong" in each.reading for each in care.slack.messages(EXPERTS)))
+    await care.slack.click(post, blocks.HAND_BACK, GRACE)
+    await care.slack.until(lambda: any("I'm back" in each.reading for each in care.slack.replies(human)))
+    care.slack.say(ADA, SUPPORT, "Why is it?", thread_ts=human.ts)
+    await care.slack.until(lambda: any("You asked: Why is it?" in each.reading for each in care.slack.replies(human)))
 
 
 @pytest.mark.usefixtures("posting")
