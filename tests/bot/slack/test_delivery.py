@@ -78,6 +78,19 @@ async def test_without_streaming_budget_an_answer_is_one_message(start: Start) -
         assert list(_feedback(answers[0]))
 
 
+@pytest.mark.parametrize("streams", [True, False])
+async def test_markdown_goes_where_slack_shows_it(start: Start, *, streams: bool) -> None:
+    said = "**Two steps**\n\n1. Restart it\n2. Wait\n\n```\nping router\n```"
+    async with start(ScriptedEngine(lambda request: [said])) as care:
+        if not streams:
+            care.slack.faults.refuse("chat.startStream", "method_not_supported_for_channel_type")
+        answer = await care.answer(care.slack.mention(ADA, SUPPORT, "How?"))
+        if streams:
+            assert (answer.markdown, answer.text) == (True, said)
+        else:
+            assert (answer.blocks[0]["type"], answer.blocks[0]["text"]) == ("markdown", said)
+
+
 async def test_slacks_own_no_to_a_stream_is_taken(start: Start) -> None:
     async with start() as care:
         care.slack.faults.rate_limit("chat.startStream", times=1, retry_after=60)

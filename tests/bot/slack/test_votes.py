@@ -4,6 +4,7 @@ import pytest
 
 from bot.connectors.slack import blocks
 from tests.bot.slack.conftest import Care, Start
+from tests.fakes.engine import ScriptedEngine
 from tests.fakes.slack import ADA, EVE, GRACE, PARTNERS, SUPPORT
 from tests.fakes.slack.workspace import Message
 
@@ -36,6 +37,18 @@ async def test_a_thumb_up_is_kept_and_shows_in_the_answer(care: Care, answer: Me
     assert verdicts(care) == [(ADA, 1)]
     await care.slack.until(lambda: "👍 Noted" in answer.reading)
     assert "You asked: Why is my bill so high?" in answer.reading
+
+
+async def test_a_vote_on_a_long_answer_leaves_its_words_as_they_are(start: Start) -> None:
+    words = [f"{number}. Restart the router and wait for two minutes, then look at the lamp.\n\n" for number in range(1, 280)]
+    async with start(ScriptedEngine(lambda request: words)) as care:
+        asked = care.slack.say(ADA, care.slack.dm(ADA), "How do I restart it?")
+        answers = await care.answers(asked, 3)
+        before = [line for answer in answers for line in answer.reading.splitlines() if line.endswith("lamp.")]
+        await care.slack.click(answers[-1], blocks.FEEDBACK, ADA, value=up(care.turns()[0]["id"]))
+        await care.slack.until(lambda: "👍 Noted" in answers[-1].reading)
+        assert [line for answer in answers for line in answer.reading.splitlines() if line.endswith("lamp.")] == before
+        assert len(before) == 279
 
 
 async def test_in_a_channel_only_the_voter_sees_the_confirmation(care: Care, public: Message) -> None:
