@@ -50,6 +50,7 @@ class Erasing(Threads):
             self._erase_reviews(f"{platform}:{user_id}")
             ratings = self._erase_ratings(platform, user_id)
             turns = db.execute("DELETE FROM turns WHERE platform = ? AND user_id = ?", who).rowcount
+            db.execute("DELETE FROM expert_replies WHERE platform = ? AND expert_id = ?", who)
             for table in ("handovers", "notices", "introduced"):
                 db.execute(f"DELETE FROM {table} WHERE platform = ? AND user_id = ?", who)
             db.executemany(
@@ -149,6 +150,10 @@ class Erasing(Threads):
             ),
             "handovers": self._dicts(
                 "SELECT conversation_id, begun_at, ended_at FROM handovers WHERE platform = ? AND user_id = ? ORDER BY begun_at, id", who
+            ),
+            "answers_in_handovers": self._dicts(
+                "SELECT message, text, said_at, sent_at FROM expert_replies WHERE platform = ? AND expert_id = ? ORDER BY said_at, message",
+                who,
             ),
             "introduced_at": self._first("SELECT at FROM introduced WHERE platform = ? AND user_id = ?", who),
             "opted_out_at": self._first("SELECT at FROM opt_outs WHERE platform = ? AND user_id = ?", who),

@@ -5,7 +5,7 @@ import logging
 from bot.archive import Archive
 from bot.postman import Postman
 from bot.store import OptedOut, Store, UnknownTurn
-from bot.turns import Handover, Rating, Turn, new_id, now
+from bot.turns import ExpertReply, Handover, Rating, Turn, new_id, now
 
 log = logging.getLogger(__name__)
 
@@ -34,12 +34,24 @@ class Experts:
         """The hand-over that the experts have in this message."""
         return await self._archive.run(Store.handover_at, platform, message)
 
-    async def expert_replied(self, handover_id: str, expert_id: str, text: str) -> Handover:
-        """Keeps what an expert wrote as the correction of the conversation's newest turn; the longest of what they wrote to it stays.
+    async def expert_replied(self, handover_id: str, expert_id: str, text: str, message: str | None = None) -> Handover:
+        """Keeps what an expert wrote: for the asker, to whom the postman brings it, and to learn from. Raises UnknownHandover.
 
-        Nothing is kept of experts who do not take part in the learning, nor for askers who don't. Raises UnknownHandover.
+        `message` is the one they wrote it in; the same one twice is brought once, without one nothing is brought.
         """
         handover = await self._archive.run(Store.handover, handover_id)
+        if message is not None:
+            reply = ExpertReply(message, handover_id, expert_id, text, now())
+            await self._archive.run(Store.keep_reply, handover.platform, reply)
+            self.postman.wake()
+        await self._learn(handover, expert_id, text)
+        return handover
+
+    async def _learn(self, handover: Handover, expert_id: str, text: str) -> None:
+        """As the correction of the conversation's newest turn; the longest of what an expert wrote to it stays.
+
+        Nothing of experts who do not take part in the learning, nor for askers who don't.
+        """
         turns = await self._archive.run(Store.thread, handover.platform, handover.conversation_id)
         out = await self._archive.run(Store.opted_out)
         if turns and out.isdisjoint({f"{handover.platform}:{expert_id}", f"{handover.platform}:{turns[-1].question.user_id}"}):
@@ -47,7 +59,6 @@ class Experts:
             known = await self._archive.run(Store.current_vote, newest, expert_id)
             if known is None or len(known.correction or "") < len(text):
                 await self._archive.run(Store.correct, Rating(newest, expert_id, -1, now(), None, text))
-        return handover
 
     async def teach(self, platform: str, message: str, teacher_id: str, author_id: str, text: str, reply: str | None = None) -> Turn:
         """Keeps a colleague's words as the teacher's correction of an answer, and says of which turn.

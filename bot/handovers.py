@@ -6,9 +6,9 @@ from datetime import datetime
 
 from bot.faults import UnknownHandover
 from bot.notices import OPERATORS, Notice
-from bot.rows import time_to_text, to_handover, to_notice
+from bot.rows import time_to_text, to_expert_reply, to_handover, to_notice
 from bot.statements import Statements
-from bot.turns import Handover, Turn
+from bot.turns import ExpertReply, Handover, Turn
 
 
 class Handovers(Statements):
@@ -86,6 +86,30 @@ class Handovers(Statements):
         """The experts have seen this turn."""
         with self._write() as db:
             db.execute("UPDATE relays SET sent_at = ? WHERE turn_id = ?", (time_to_text(now), turn_id))
+
+    def keep_reply(self, platform: str, reply: ExpertReply) -> None:
+        """Keeps an expert's words until they are brought to the asker, once a message."""
+        with self._write() as db:
+            db.execute(
+                """
+                INSERT INTO expert_replies (platform, message, handover_id, expert_id, text, said_at) VALUES (?, ?, ?, ?, ?, ?)
+                ON CONFLICT DO NOTHING
+                """,
+                (platform, reply.message, reply.handover_id, reply.expert_id, reply.text, time_to_text(reply.said_at)),
+            )
+
+    def unsent_replies(self, platform: str) -> list[tuple[Handover, ExpertReply]]:
+        """What experts wrote and the askers have not seen yet, in the order in which it was written."""
+        rows = self._rows("SELECT * FROM expert_replies WHERE platform = ? AND sent_at IS NULL ORDER BY said_at, message", (platform,))
+        return [(self.handover(row["handover_id"]), to_expert_reply(row)) for row in rows]
+
+    def reply_sent(self, platform: str, message: str, now: datetime) -> None:
+        """The asker has these words; what they were need not be kept any longer."""
+        with self._write() as db:
+            db.execute(
+                "UPDATE expert_replies SET sent_at = ?, text = '' WHERE platform = ? AND message = ?",
+                (time_to_text(now), platform, message),
+            )
 
     def untold(self, platform: str, since: datetime) -> list[Notice]:
         """Notices to a platform's people, and those to the operators since then that were not told on this platform; oldest first."""

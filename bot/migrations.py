@@ -213,3 +213,23 @@ def where_people_were_asked_for(db: Database) -> None:
     """The thread in which somebody asked for a person: there they get their answers."""
     db.execute("ALTER TABLE handovers ADD COLUMN thread TEXT")
     db.execute("CREATE INDEX handovers_by_thread ON handovers (platform, thread)")
+
+
+@migrations()
+def what_experts_answered(db: Database) -> None:
+    """What experts wrote in hand-overs, by its message: an outbox. What was brought to the asker keeps no text."""
+    db.execute(
+        """
+        CREATE TABLE expert_replies (
+            platform TEXT NOT NULL,
+            message TEXT NOT NULL,
+            handover_id TEXT NOT NULL REFERENCES handovers (id) ON DELETE CASCADE,
+            expert_id TEXT NOT NULL,
+            text TEXT NOT NULL,
+            said_at TEXT NOT NULL,
+            sent_at TEXT,
+            PRIMARY KEY (platform, message)
+        ) STRICT, WITHOUT ROWID
+        """
+    )
+    db.execute("CREATE INDEX expert_replies_by_handover ON expert_replies (handover_id)")

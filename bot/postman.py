@@ -17,7 +17,7 @@ from bot.archive import Archive
 from bot.connectors.base import Connector
 from bot.notices import Notice
 from bot.store import Store, StoreError
-from bot.turns import Handover, Turn, now
+from bot.turns import ExpertReply, Handover, Turn, now
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ class Postman:
     async def go_round(self) -> None:
         """Brings what there is, platform by platform. Raises StoreError."""
         for connector in list(self._connectors.values()):
-            for parcels in (self._notices, self._handovers, self._relays):
+            for parcels in (self._notices, self._handovers, self._relays, self._replies):
                 for parcel in await parcels(connector):
                     if not self._stopping:
                         await self._bring(parcel)
@@ -90,6 +90,10 @@ class Postman:
     async def _relays(self, connector: Connector) -> list[_Parcel]:
         found = await self._archive.run(Store.unsent_relays, connector.platform)
         return [_Parcel(connector.platform, turn.id, partial(self._relay, connector, handover, turn)) for handover, turn in found]
+
+    async def _replies(self, connector: Connector) -> list[_Parcel]:
+        found = await self._archive.run(Store.unsent_replies, connector.platform)
+        return [_Parcel(connector.platform, reply.message, partial(self._reply, connector, handover, reply)) for handover, reply in found]
 
     async def _bring(self, parcel: _Parcel) -> None:
         """A parcel that can't be brought changes nothing for the others."""
@@ -127,4 +131,9 @@ class Postman:
     async def _relay(self, connector: Connector, handover: Handover, turn: Turn) -> bool:
         await connector.relay(handover, turn)
         await self._archive.run(Store.relayed, turn.id, now())
+        return True
+
+    async def _reply(self, connector: Connector, handover: Handover, reply: ExpertReply) -> bool:
+        await connector.expert_replied(handover, reply)
+        await self._archive.run(Store.reply_sent, connector.platform, reply.message, now())
         return True

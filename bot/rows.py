@@ -6,7 +6,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 from bot.notices import Notice
-from bot.turns import ConversationHead, Handover, Prompt, Question, Rating, Reply, Status, Turn
+from bot.turns import ConversationHead, ExpertReply, Handover, Prompt, Question, Rating, Reply, Status, Turn
 from model.chat import Message
 from model.engine import Sampling
 
@@ -128,6 +128,10 @@ def to_handover(row: sqlite3.Row) -> Handover:
         _time(row["ended_at"]) if row["ended_at"] is not None else None,
         row["thread"],
     )
+
+
+def to_expert_reply(row: sqlite3.Row) -> ExpertReply:
+    return ExpertReply(row["message"], row["handover_id"], row["expert_id"], row["text"], _time(row["said_at"]))
 
 
 def to_notice(row: sqlite3.Row) -> Notice:

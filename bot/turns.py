@@ -120,6 +120,17 @@ class Handover:
 
 
 @dataclass(frozen=True, slots=True)
+class ExpertReply:
+    """What an expert wrote to the asker of a hand-over, in a message of the platform: the same message twice is one reply."""
+
+    message: str
+    handover_id: str
+    expert_id: str
+    text: str
+    said_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class RatedTurn:
     """A turn with every rating it got, the last word of each person, and the answered turns before it in its conversation."""
 

@@ -8,7 +8,7 @@ unasked, notices and hand-overs, the postman (`bot/postman.py`) brings to the co
 from typing import Protocol
 
 from bot.notices import Notice
-from bot.turns import Handover, Turn
+from bot.turns import ExpertReply, Handover, Turn
 
 
 class ReaderLeft(Exception):
@@ -67,4 +67,8 @@ class Connector(Protocol):
 
     async def relay(self, handover: Handover, turn: Turn) -> None:
         """Brings to the experts what was written in a conversation after it was handed over. What it raises is tried again later."""
+        ...
+
+    async def expert_replied(self, handover: Handover, reply: ExpertReply) -> None:
+        """Brings to the asker what an expert wrote. What it raises is tried again later."""
         ...

@@ -9,7 +9,7 @@ import pytest
 from bot.notices import OPERATORS, Notice
 from bot.postman import Postman
 from bot.store import NotYours, OptedOut, Store, UnknownHandover, UnknownTurn
-from bot.turns import Handover, Question, Status, Turn, now
+from bot.turns import ExpertReply, Handover, Question, Status, Turn, now
 from tests.bot import test_service
 from tests.bot.conftest import Care, StartCare
 from tests.fakes.engine import ScriptedEngine
@@ -28,6 +28,7 @@ class Platform(test_service.Platform):
         self.told: list[str] = []
         self.posts: list[tuple[Handover, tuple[Turn, ...]]] = []
         self.relays: list[tuple[str, str]] = []
+        self.replies: list[tuple[str, str]] = []
 
     def fail(self) -> None:
         if self.failures:
@@ -49,6 +50,10 @@ class Platform(test_service.Platform):
     async def relay(self, handover: Handover, turn: Turn) -> None:
         self.fail()
         self.relays.append((handover.message or "", turn.question.text))
+
+    async def expert_replied(self, handover: Handover, reply: ExpertReply) -> None:
+        self.fail()
+        self.replies.append((handover.conversation_id, reply.text))
 
 
 @pytest.fixture
@@ -189,6 +194,31 @@ async def test_what_an_expert_writes_is_the_correction_of_the_newest_turn(care: 
     assert [(each.user_id, each.verdict, each.correction) for each in rated.ratings] == [
         ("U9", -1, "Restart the router, then update its firmware.")
     ]
+
+
+async def test_an_experts_words_are_brought_once_whatever_fails_and_not_kept_afterwards(care: Care, platform: Platform) -> None:
+    await asked(care)
+    handover = await handed_over(care)
+    platform.failures = 1
+    await care.service.expert_replied(handover.id, "U9", "Restart it.", "T1/C9/7.0")
+    await care.service.postman.go_round()
+    assert platform.replies == []
+    again = Postman(care.service._archive, {"slack": platform})  # the next start
+    await again.go_round()
+    await care.service.expert_replied(handover.id, "U9", "Restart it.", "T1/C9/7.0")  # told of again
+    await again.go_round()
+    assert platform.replies == [(QUESTION.conversation_id, "Restart it.")]
+    assert [row["text"] for row in care.store._rows("SELECT text FROM expert_replies")] == [""]
+
+
+async def test_an_expert_who_is_forgotten_leaves_no_words_to_be_brought(care: Care, platform: Platform) -> None:
+    await asked(care)
+    handover = await handed_over(care)
+    await care.service.expert_replied(handover.id, "U9", "Restart it.", "T1/C9/7.0")
+    assert "Restart it." in await care.service.export("slack", "U9")
+    await care.service.forget("slack", "U9")
+    await care.service.postman.go_round()
+    assert platform.replies == []
 
 
 @pytest.mark.parametrize("out", ["U9", "U1"])

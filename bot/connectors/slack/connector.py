@@ -25,7 +25,7 @@ from bot.connectors.slack.workspace import Workspace
 from bot.notices import Notice
 from bot.service import Service
 from bot.settings import Settings
-from bot.turns import Handover, Turn
+from bot.turns import ExpertReply, Handover, Turn
 
 log = logging.getLogger(__name__)
 
@@ -137,3 +137,6 @@ class SlackConnector:
 
     async def relay(self, handover: Handover, turn: Turn) -> None:
         await self._handovers.relay(handover, turn)
+
+    async def expert_replied(self, handover: Handover, reply: ExpertReply) -> None:
+        await self._handovers.bring(handover, reply)

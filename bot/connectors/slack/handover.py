@@ -10,7 +10,7 @@ from bot.connectors.slack.events import Said
 from bot.connectors.slack.names import PLATFORM, Name, asked_in, parse
 from bot.connectors.slack.workspace import Once, Workspace
 from bot.store import StoreError, UnknownHandover, UnknownTurn
-from bot.turns import Handover, Turn
+from bot.turns import ExpertReply, Handover, Turn
 
 log = logging.getLogger(__name__)
 
@@ -96,37 +96,33 @@ class Handovers:
             await self._workspace.api.post(post.channel, "The asker wrote.", said, post.ts, patience=_PATIENCE_SECONDS)
 
     async def expert_wrote(self, said: Said) -> bool:
-        """Whether a message stands under a hand-over's post; what an expert wrote there goes to the asker.
+        """Whether a message stands under a hand-over's post; what an expert wrote there is kept for the asker.
 
-        Raises SlackError and StoreError, so that Slack brings the event again.
+        Raises StoreError, so that Slack brings the event again.
         """
         if said.thread is None or said.name.channel != self.channel:
             return False
         handover = await self._service.handover_at(PLATFORM, str(said.name.beside(said.thread)))
         if handover is None:
             return False
-        if self._once.first(f"expert {said.name}"):
-            try:
-                await self._bring(said, handover)
-            except (SlackError, StoreError):
-                self._once.again(f"expert {said.name}")
-                raise
-        return True
-
-    async def _bring(self, said: Said, handover: Handover) -> None:
         text = events.plain(said.text, self._workspace.identity.user)
-        if handover.ended_at is not None or not text:
+        if handover.ended_at is None and text:
+            await self._service.expert_replied(handover.id, said.user, text, str(said.name))
+        elif self._once.first(f"expert {said.name}"):
             told = ENDED if handover.ended_at is not None else blocks.attachments_text(asked=False)
             self._workspace.whisper(said.name.channel, said.user, told, thread_ts=said.thread)
-            return
+        return True
+
+    async def bring(self, handover: Handover, reply: ExpertReply) -> None:
+        """Brings an expert's words to the asker. Raises SlackError."""
         thread = await self._asker(handover)
+        shown: list[Block] = notes.marked(blocks.expert_reply(reply.expert_id, reply.text))
         try:
-            reply: list[Block] = notes.marked(blocks.expert_reply(said.user, text))
-            await self._workspace.api.post(thread.channel, "A person answers.", reply, thread.ts or None)
+            await self._workspace.api.post(thread.channel, "A person answers.", shown, thread.ts or None, patience=_PATIENCE_SECONDS)
         except Gone:
-            self._workspace.whisper(said.name.channel, said.user, GONE, thread_ts=said.thread)
-            return
-        await self._service.expert_replied(handover.id, said.user, text)
+            said = parse(reply.message)
+            under = None if handover.message is None else parse(handover.message).ts
+            self._workspace.whisper(said.channel, reply.expert_id, GONE, thread_ts=under)
 
     async def hand_back(self, body: Payload) -> None:
         """The button under the post."""

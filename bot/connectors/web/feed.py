@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 
 from bot.connectors.base import Delivery, ReaderLeft
 from bot.notices import Notice
-from bot.turns import Handover, Turn
+from bot.turns import ExpertReply, Handover, Turn
 from model.errors import NotReady
 
 # How long the end of a reply may take to get through to a reader who does not read.
@@ -118,4 +118,7 @@ class WebConnector:
         return None
 
     async def relay(self, handover: Handover, turn: Turn) -> None:
+        return None
+
+    async def expert_replied(self, handover: Handover, reply: ExpertReply) -> None:
         return None

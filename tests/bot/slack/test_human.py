@@ -108,6 +108,19 @@ async def test_an_experts_word_told_of_twice_arrives_once(care: Care) -> None:
     assert sum("You called Norway" in each.reading for each in care.slack.replies(asked)) == 1
 
 
+async def test_an_experts_word_is_acknowledged_before_it_is_posted(care: Care) -> None:
+    asked = care.slack.mention(ADA, SUPPORT, "human")
+    await care.idle()
+    await care.service.postman.go_round()
+    post = await _posted(care)
+    care.slack.say(GRACE, EXPERTS, "You called Norway.", thread_ts=post.ts)
+    await care.idle()
+    assert not any("You called Norway" in each.reading for each in care.slack.replies(asked))
+    await care.service.postman.go_round()
+    await care.service.postman.go_round()
+    assert sum("You called Norway" in each.reading for each in care.slack.replies(asked)) == 1
+
+
 @pytest.mark.usefixtures("posting")
 async def test_after_it_was_handed_back_an_expert_hears_that_nobody_reads_it(care: Care) -> None:
     asked = care.slack.mention(ADA, SUPPORT, "Why is my bill so high?")
