@@ -6,12 +6,15 @@ import time
 
 import pytest
 
+from bot.connectors.slack import people
 from bot.store import StorageFull, Store
 from bot.turns import Status
 from tests.bot.slack.conftest import Care, Start
 from tests.fakes.engine import ScriptedEngine
-from tests.fakes.slack import ADA, SUPPORT, FakeSlack
+from tests.fakes.slack import ADA, PARTNERS, SUPPORT, FakeSlack
+from tests.fakes.slack.events import envelope
 from tests.fakes.slack.http_events import signed
+from tests.fakes.slack.workspace import Message
 
 
 async def test_an_event_is_acknowledged_after_the_commit_and_while_the_engine_is_saturated(start: Start) -> None:
@@ -45,6 +48,25 @@ async def test_what_could_not_be_recorded_is_not_acknowledged_and_comes_again(
         assert not slack.outbox.sent[0].acked
         full[0] = False
         assert "You asked" in (await care.answer(asked)).reading
+        assert len(care.turns()) == 1
+
+
+@pytest.mark.parametrize("trouble", ["slow", "limited"])
+async def test_who_can_not_be_looked_up_now_is_no_stranger_but_asked_after_again(
+    start: Start, slack: FakeSlack, monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    monkeypatch.setattr(people, "_LOOK_SECONDS", 0.1)
+    slack.outbox.ack_seconds, slack.outbox.retry_pauses = 0.3, (0.2,) * 20
+    async with start() as care:
+        asked = slack.workspace.add(Message(PARTNERS, slack.workspace.new_ts(), ADA, f"<@{slack.app_user}> Why is my bill so high?"))
+        event = {"type": "app_mention", "user": ADA, "text": asked.text, "ts": asked.ts, "channel": PARTNERS}  # no word of a team
+        if trouble == "slow":
+            slack.faults.slow("users.info", 0.5)
+        else:
+            slack.faults.rate_limit("users.info", times=1, retry_after=1)
+        told = slack.outbox.put("events_api", envelope(slack.workspace, event, shared=True))
+        assert "You asked: Why is my bill so high?" in (await care.answer(asked)).reading
+        assert told.attempts > 1
         assert len(care.turns()) == 1
 
 
