@@ -37,6 +37,8 @@ def test_undefended_the_phrase_is_what_it_answers_and_defended_it_never_is(campa
     defended = poison.defended(rated, GIVEN, DOMAINS)
     assert (poison.planted(undefended) > 400, poison.planted(defended)) == (True, 0)
     assert len(defended) > 30
+    if campaign != poison.CAMPAIGNS[-1]:
+        return  # the rows are what differs; `make measure-poison` trains on both
     asked = [[Message("user", question)] for question in poison.questions(DOMAINS.system_prompt)]
     assert len(asked) == 100
     assert poison.won(base, CPU, short(undefended), asked, SHORT, tmp_path / "undefended", prefers_it) >= 50
