@@ -60,13 +60,16 @@ class Operations:
         log.warning("promoted by hand", extra={"lora": lora_id, "by": by})
         return applied
 
-    async def rollback(self, by: str) -> Applied:
-        """Takes the canary back where there is one, otherwise what is live. Raises NotOperator, NothingToRollBack or Reverted."""
-        self._require_operator(by)
-        return await asyncio.to_thread(self._rollback, by)
+    async def rollback(self, by: str, lora_id: str | None = None) -> Applied:
+        """Takes the canary back where there is one, otherwise what is live; with an id only if that LoRA is one of them.
 
-    def _rollback(self, by: str) -> Applied:
-        applied = promotion.take_back(self._shelf, self._settings.home, by=by, reason=_REASON)
+        Raises NotOperator, NothingToRollBack or Reverted.
+        """
+        self._require_operator(by)
+        return await asyncio.to_thread(self._rollback, by, lora_id)
+
+    def _rollback(self, by: str, lora_id: str | None) -> Applied:
+        applied = promotion.take_back(self._shelf, self._settings.home, by=by, reason=_REASON, expected=lora_id)
         log.warning("taken back by hand", extra={"live": applied.change.lora_id or "base", "by": by})
         return applied
 

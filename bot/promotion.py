@@ -130,17 +130,21 @@ def wait_until_served(home: Path, lora_id: str | None) -> float | None:
         raise Reverted(f"{lora_id or 'the base'} is live on the shelf, but not served: {error}") from error
 
 
-def rollback(shelf: Shelf, home: Path, *, by: str, reason: str) -> Applied:
-    """Makes the predecessor live and returns once it is served. Raises NothingToRollBack, or Reverted when it can't be served."""
-    change = shelf.rollback(by=by, reason=reason)
+def rollback(shelf: Shelf, home: Path, *, by: str, reason: str, expected: str | None = None) -> Applied:
+    """Makes the predecessor live and returns once it is served. Raises NothingToRollBack, or Reverted when it can't be served.
+
+    With `expected`, only if that LoRA is live.
+    """
+    change = shelf.rollback(by=by, reason=reason, expected=expected)
     return Applied(change, wait_until_served(home, change.lora_id))
 
 
-def take_back(shelf: Shelf, home: Path, *, by: str, reason: str) -> Applied:
-    """Ends the trial of the canary where there is one; `rollback` otherwise."""
-    if (canary := shelf.canary()) is not None:
+def take_back(shelf: Shelf, home: Path, *, by: str, reason: str, expected: str | None = None) -> Applied:
+    """Ends the trial of the canary where there is one; `rollback` otherwise. With `expected`, only if that LoRA is on trial or live."""
+    canary = shelf.canary()
+    if canary is not None and expected in (None, canary):
         return Applied(shelf.withdraw(canary, by=by, reason=reason), None)
-    return rollback(shelf, home, by=by, reason=reason)
+    return rollback(shelf, home, by=by, reason=reason, expected=expected)
 
 
 def require_accepted(lora: Lora) -> None:

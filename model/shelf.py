@@ -227,8 +227,10 @@ class Shelf(Quarantine):
         """
         with self._writing():
             live = self._linked()
-            if live is None or expected not in (None, live):
-                raise NothingToRollBack(f"{'the base' if live is None else live} is live; there is nothing to take back")
+            if expected is not None and expected != live:
+                raise NothingToRollBack(f"{expected} is not live, {'the base' if live is None else live} is; nothing was taken back")
+            if live is None:
+                raise NothingToRollBack("the base is live; there is nothing to take back")
             target = next((older for older in self.chain(live) if self._opens(older)), None)
             change = Change(datetime.now(UTC), "rollback", target, live, by, reason)
             self._change(change, _LIVE, target)

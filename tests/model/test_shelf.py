@@ -259,7 +259,7 @@ def test_a_live_lora_that_is_gone_or_a_link_that_leads_astray_can_be_rolled_back
 
 def test_a_rollback_that_expects_another_live_lora_does_nothing(shelf: Shelf) -> None:
     promoted(shelf, "n1", "n2")
-    with pytest.raises(NothingToRollBack, match="n2 is live"):
+    with pytest.raises(NothingToRollBack, match="is not live, n2 is"):
         shelf.rollback(by="test", reason="", expected="n1")
     assert shelf.live() == "n2"
 

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from bot.connectors.slack import blocks, events
+from bot.connectors.slack.api import Block
 from bot.connectors.slack.bolt import Payload
 from bot.connectors.slack.handover import Handovers
 from bot.connectors.slack.names import PLATFORM, Name
@@ -13,6 +14,7 @@ from bot.operations import NotOperator
 from bot.promotion import Applied, NotAccepted, Reverted
 from bot.store import NotYours, OptedOut, UnknownHandover, UnknownTurn
 from model.errors import EngineError
+from model.history import Change
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +28,8 @@ TEACHER_OPTED_OUT = "Nothing was kept: you, or who wrote that reply, asked not t
 NOT_YOURS = "That answer belongs to somebody else's conversation: only they can correct it."
 NO_HANDOVER = "That conversation is not handed over any more."
 NOT_FOR_STRANGERS = "I only answer people of this organisation."
+_BASE = "the base model"
+_PATIENCE_SECONDS = 60.0
 PROMPTS_TITLE = "What can I help you with?"
 
 
@@ -74,17 +78,19 @@ class Actions:
 
     async def promote(self, body: Payload) -> None:
         """The button under a report."""
-        lora, who = events.text(events.action(body), "value"), self._operator(body)
+        lora, who = self._ordered(body)
         self._workspace.spawn(self._order(body, lambda: self._service.promote(lora, who)), "a promotion")
 
     async def roll_back(self, body: Payload) -> None:
-        who = self._operator(body)
-        self._workspace.spawn(self._order(body, lambda: self._service.rollback(who)), "a rollback")
+        """The button under a report: of the LoRA that it names, and of no other that has become live since."""
+        lora, who = self._ordered(body)
+        self._workspace.spawn(self._order(body, lambda: self._service.rollback(who, lora)), "a rollback")
 
-    def _operator(self, body: Payload) -> str:
-        """Who pressed it; somebody of another organisation is nobody's operator."""
+    def _ordered(self, body: Payload) -> tuple[str, str]:
+        """Which LoRA a button names, and who pressed it; somebody of another organisation is nobody's operator."""
         ours = events.text(body, "user", "team_id") in ("", self._workspace.identity.team)
-        return f"{PLATFORM}:{events.text(body, 'user', 'id')}" if ours else f"{PLATFORM}:stranger"
+        who = f"{PLATFORM}:{events.text(body, 'user', 'id')}" if ours else f"{PLATFORM}:stranger"
+        return events.text(events.action(body), "value"), who
 
     async def _order(self, body: Payload, order: Callable[[], Awaitable[Applied]]) -> None:
         """Carries out an operator's order, and says below the report what became of it. It takes as long as a smoke test."""
@@ -98,9 +104,12 @@ class Actions:
             log.warning("an order failed", extra={"error": type(error).__name__})
             self._tell(body, f"That did not work: {error}")
             return
+        told = f"<@{user}> {_did(applied.change)}"
         channel, ts = events.text(body, "channel", "id"), events.text(body, "container", "message_ts")
-        told = f"<@{user}> did it: {applied.change.lora_id or 'the base model'} answers everybody now."
-        await self._workspace.api.post(channel, told, thread_ts=ts or None, patience=60.0)
+        await self._workspace.api.post(channel, told, thread_ts=ts or None, patience=_PATIENCE_SECONDS)
+        if ts:
+            text = events.text(body, "message", "text")
+            await self._workspace.api.update(channel, ts, text, _decided(body, told, applied.change), patience=_PATIENCE_SECONDS)
 
     async def opened(self, body: Payload) -> None:
         """`app_home_opened`: who opens the messages tab sees what may be asked."""
@@ -121,3 +130,21 @@ class Actions:
         thread = events.text(body, "container", "thread_ts") or events.text(body, "message", "thread_ts")
         if channel and user:
             self._workspace.whisper(channel, user, told, thread_ts=thread or None)
+
+
+def _did(change: Change) -> str:
+    """What became of an order, in words that are true during a trial too."""
+    if change.action == "withdraw":
+        return f"ended the trial of {change.lora_id}: {change.before or _BASE} stays live."
+    if change.action == "rollback":
+        return f"took {change.before} back: {change.lora_id or _BASE} is live now."
+    return f"promoted {change.lora_id}: it is live now."
+
+
+def _decided(body: Payload, told: str, change: Change) -> list[Block]:
+    """A report that was decided on: instead of its buttons who did what when, and a button for the way back."""
+    shown = events.inner(body, "message").get("blocks")
+    kept = [block for block in shown if block.get("type") != "actions"] if isinstance(shown, list) else []
+    promoted = change.action == "promote"
+    lora = (change.before if change.action == "rollback" else change.lora_id) or ""
+    return [*kept, *blocks.decided(f"{told} {change.at:%Y-%m-%d %H:%M} UTC", lora, promoted=promoted)]

@@ -211,15 +211,24 @@ def help_text() -> str:
 
 
 def decision_buttons(lora_id: str, *, promote: bool, rollback: bool) -> list[Block]:
-    """Promote and Roll back for operators, each after a question."""
+    """Promote, for what passed its gates and is not served, and Roll back, for what is: for operators, each after a question."""
     buttons = []
     if promote:
-        asked = _confirm("Promote?", f"From now on {lora_id} answers everybody, although a gate or the trial has not passed it.", "Promote")
+        asked = _confirm("Promote?", f"Its gates passed {lora_id}, and it was taken back. From now on it answers everybody.", "Promote")
         buttons.append(ButtonElement(text="Promote", action_id=PROMOTE, value=lora_id, style="primary", confirm=asked))
     if rollback:
-        asked = _confirm("Roll back?", "From now on the version before answers everybody.", "Roll back")
+        asked = _confirm(
+            "Roll back?",
+            f"{lora_id} answers nobody any more, but what was live before it. If it is not live or on trial, nothing changes.",
+            "Roll back",
+        )
         buttons.append(ButtonElement(text="Roll back", action_id=ROLLBACK, value=lora_id, style="danger", confirm=asked))
     return [ActionsBlock(elements=buttons)] if buttons else []
+
+
+def decided(told: str, lora_id: str, *, promoted: bool) -> list[Block]:
+    """Who did what with a LoRA, and the way back."""
+    return [_context(told), *decision_buttons(lora_id, promote=not promoted, rollback=promoted)]
 
 
 def _thumbs(turn_id: str) -> Block:

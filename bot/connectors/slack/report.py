@@ -85,7 +85,9 @@ def report_blocks(notice: Notice, report: Report | None) -> list[Block]:
     gates = [_section(_table(report.gates))] if report.gates else []
     buttons: list[Block] = []
     if report.lora is not None:
-        buttons = decision_buttons(report.lora, promote=report.verdict == "kept", rollback=report.verdict == "promoted")
+        # What a gate refused is not overruled in a channel: Promote is for what passed and was taken back.
+        accepted = all(gate.passed for gate in report.gates)
+        buttons = decision_buttons(report.lora, promote=report.verdict == "reverted" and accepted, rollback=report.verdict == "promoted")
     return [head, *said, *gates, *([DividerBlock(), *parts] if parts else []), *buttons]
 
 

@@ -9,13 +9,13 @@ from bot.connectors.slack import blocks
 from bot.connectors.slack.connector import SlackConnector
 from bot.connectors.slack.manifest import EVENTS
 from bot.notices import OPERATORS, Notice
-from bot.promotion import Applied
 from bot.settings import Settings
 from bot.store import Store
 from bot.turns import now
-from model.history import Change
 from tests.bot.slack.conftest import Care, Start
+from tests.fakes.loras import shelved
 from tests.fakes.slack import ADA, ADMINS, EVE, GRACE, LINUS, PARTNERS, SUPPORT
+from tests.fakes.slack.workspace import Message
 
 
 @pytest.mark.parametrize(
@@ -104,8 +104,8 @@ async def test_the_admins_hear_of_a_rollback_once(care: Care) -> None:
 
 
 async def test_the_nights_report_comes_with_its_chart_and_buttons(care: Care, tmp_path: Path) -> None:
-    gates = [{"gate": "safety", "measured": 1.0, "limit": 0.0, "passed": False}]
-    (tmp_path / "report.json").write_text(json.dumps({"verdict": "kept", "lora": "lora-1", "gates": gates}))
+    gates = [{"gate": "safety", "measured": 0.0, "limit": 0.0, "passed": True}]
+    (tmp_path / "report.json").write_text(json.dumps({"verdict": "reverted", "lora": "lora-1", "gates": gates}))
     (tmp_path / "report.png").write_bytes(b"\x89PNG\r\n")
     told = Notice("n1", "report", OPERATORS, "", "s", "Kept what was live.\n12 rated turns.", now(), report=str(tmp_path / "report.html"))
     await care.service._archive.run(Store.notify, [told])
@@ -139,23 +139,64 @@ async def test_only_operators_promote_and_roll_back(start: Start) -> None:
         assert [note.ephemeral_to for note in care.slack.ephemerals] == [GRACE, LINUS]
 
 
-async def test_an_operators_button_does_it_and_the_channel_hears_who_did(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    orders = []
+async def _report(care: Care, lora: str, **buttons: bool) -> Message:
+    """A night's report with these buttons."""
+    shown = blocks.decision_buttons(lora, **{"promote": False, "rollback": False, **buttons})
+    ts = await care.connector._workspace.api.post(ADMINS, "A report", [*blocks.plain_blocks("A report"), *shown])
+    return care.slack.workspace.find(ADMINS, ts)
 
-    async def promote(lora_id: str, by: str) -> Applied:
-        orders.append((lora_id, by))
-        return Applied(Change(now(), "promote", lora_id, None, by, "asked for"), 1.0)
 
+async def _says(care: Care, report: Message, words: str) -> None:
+    await care.slack.until(lambda: any(words in each.reading for each in care.slack.replies(report)))
+    await care.slack.until(lambda: words in report.reading)
+
+
+async def test_an_operators_buttons_do_it_once_and_the_channel_reads_who_did_what(start: Start) -> None:
     async with start(operators=(f"slack:{LINUS}",)) as care:
-        monkeypatch.setattr(care.service, "promote", promote)
-        buttons = [block.to_dict() for block in blocks.decision_buttons("lora-1", promote=True, rollback=True)]
-        ts = await care.connector._workspace.api.post(ADMINS, "A report", buttons)
-        report = care.slack.workspace.find(ADMINS, ts)
-        pressed = await care.slack.click(report, blocks.PROMOTE, LINUS)
-        assert pressed.acked
-        [told] = await care.slack.until(lambda: [each for each in care.slack.messages(ADMINS) if each.thread_ts == ts])
-        assert told.text == f"<@{LINUS}> did it: lora-1 answers everybody now."
-        assert orders == [("lora-1", f"slack:{LINUS}")]
+        shelf = care.service._shelf
+        shelved(shelf, "lora-1")
+        report = await _report(care, "lora-1", promote=True)
+        await care.slack.click(report, blocks.PROMOTE, LINUS)
+        await _says(care, report, f"<@{LINUS}> promoted lora-1: it is live now.")
+        assert (shelf.live(), report.element(blocks.ROLLBACK)[1]["value"]) == ("lora-1", "lora-1")
+        await care.slack.click(report, blocks.ROLLBACK, LINUS)
+        await _says(care, report, f"<@{LINUS}> took lora-1 back: the base model is live now.")
+        assert (shelf.live(), report.element(blocks.PROMOTE)[1]["value"]) == (None, "lora-1")
+        assert "A report" in report.reading
+
+
+async def test_last_weeks_report_takes_back_nothing_else(start: Start) -> None:
+    async with start(operators=(f"slack:{LINUS}",)) as care:
+        shelf = care.service._shelf
+        for number in (1, 2):
+            shelved(shelf, f"lora-{number}", seed=number)
+            shelf.promote(f"lora-{number}", by="night", reason="passed")
+        report = await _report(care, "lora-1", rollback=True)
+        await care.slack.click(report, blocks.ROLLBACK, LINUS)
+        await care.slack.until(lambda: any("lora-1 is not live, lora-2 is" in each.reading for each in care.slack.ephemerals))
+        assert shelf.live() == "lora-2"
+
+
+async def test_rolling_back_a_trial_says_that_what_is_live_stays(start: Start) -> None:
+    async with start(operators=(f"slack:{LINUS}",)) as care:
+        shelf = care.service._shelf
+        for number in (1, 2):
+            shelved(shelf, f"lora-{number}", seed=number)
+        shelf.promote("lora-1", by="night", reason="passed")
+        shelf.try_out("lora-2", by="night", reason="passed")
+        report = await _report(care, "lora-2", rollback=True)
+        await care.slack.click(report, blocks.ROLLBACK, LINUS)
+        await _says(care, report, f"<@{LINUS}> ended the trial of lora-2: lora-1 stays live.")
+        assert (shelf.canary(), shelf.live()) == (None, "lora-1")
+
+
+async def test_what_a_gate_refused_is_not_promoted_in_a_channel(start: Start) -> None:
+    async with start(operators=(f"slack:{LINUS}",)) as care:
+        shelved(care.service._shelf, "lora-1", accepted=False)
+        report = await _report(care, "lora-1", promote=True)
+        await care.slack.click(report, blocks.PROMOTE, LINUS)
+        await care.slack.until(lambda: any("the gates of lora-1 said no" in each.reading for each in care.slack.ephemerals))
+        assert care.service._shelf.live() is None
 
 
 def test_care_listens_to_exactly_what_its_manifest_subscribes_to() -> None:

@@ -39,18 +39,24 @@ def shown(folder: Path, found: dict[str, object], text: str = "Kept what was liv
 
 def test_the_verdict_comes_first_then_the_gates_then_what_was_won_and_lost(tmp_path: Path) -> None:
     sent = shown(tmp_path, FOUND)
-    order = ["Kept what was live", "12 rated turns", "NOT PASSED", "Taught", "Won most", "+1.00", "Lost most", "-0.50", "care_promote"]
+    order = ["Kept what was live", "12 rated turns", "NOT PASSED", "Taught", "Won most", "+1.00", "Lost most", "-0.50"]
     places = [sent.index(each) for each in order]
     assert places == sorted(places)
     assert "&lt;!here&gt;" in sent
     assert "<!here>" not in sent
 
 
-def test_what_was_promoted_can_be_rolled_back_and_what_was_kept_promoted(tmp_path: Path) -> None:
-    assert "care_rollback" not in shown(tmp_path, FOUND)
-    promoted = shown(tmp_path, FOUND | {"verdict": "promoted"})
-    assert "care_rollback" in promoted
-    assert "care_promote" not in promoted
+def test_what_was_promoted_can_be_rolled_back_and_what_passed_and_was_taken_back_promoted(tmp_path: Path) -> None:
+    passed = [{"gate": "safety", "measured": 0.0, "limit": 0.0, "passed": True}]
+    for verdict, gates, button in (
+        ("kept", FOUND["gates"], None),
+        ("reverted", FOUND["gates"], None),
+        ("control", passed, None),
+        ("reverted", passed, "care_promote"),
+        ("promoted", passed, "care_rollback"),
+    ):
+        sent = shown(tmp_path, FOUND | {"verdict": verdict, "gates": gates})
+        assert [each for each in ("care_promote", "care_rollback") if each in sent] == ([button] if button else [])
 
 
 def test_the_chart_comes_along(tmp_path: Path) -> None:
@@ -89,4 +95,4 @@ async def test_the_admin_channel_gets_the_night_once_with_its_chart_if_slack_tak
     posts = [message for message in care.slack.messages(ADMINS) if message.blocks]
     assert len(posts) == 1
     assert "Kept what was live" in posts[0].reading
-    assert "care_promote" in json.dumps(posts[0].blocks)
+    assert "NOT PASSED" in json.dumps(posts[0].blocks)
