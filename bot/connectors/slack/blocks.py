@@ -26,6 +26,7 @@ from slack_sdk.models.blocks import (
 )
 from slack_sdk.models.views import View
 
+from bot.connectors.slack.cutting import split
 from bot.connectors.slack.text import mrkdwn_escape
 from bot.turns import Turn
 
@@ -154,14 +155,14 @@ def handover_post(
     return [head, DividerBlock(), *left_out, *quoted, DividerBlock(), _handed_back(ended_by) if ended_by else _hand_back(handover_id)]
 
 
-def relayed(user_id: str, text: str) -> list[Block]:
-    """What the asker wrote after the hand-over, for the experts' thread."""
-    return [_section(f"<@{user_id}> wrote:\n{_quote(text)}")]
+def relayed(user_id: str, text: str) -> list[list[Block]]:
+    """What the asker wrote after the hand-over, for the experts' thread: all of it, in as many messages as it takes."""
+    return [_whole(f"<@{user_id}> wrote:", piece) for piece in split(text)]
 
 
-def expert_reply(expert_id: str, text: str) -> list[Block]:
-    """What an expert answered, for the asker's thread."""
-    return [_section(f"<@{expert_id}> answers:\n{_quote(text)}")]
+def expert_reply(expert_id: str, text: str) -> list[list[Block]]:
+    """What an expert answered, for the asker's thread: all of it, in as many messages as it takes."""
+    return [_whole(f"<@{expert_id}> answers:", piece) for piece in split(text)]
 
 
 def handed_over_note(*, already: bool = False) -> str:
@@ -280,6 +281,20 @@ def _quote(text: str) -> str:
     while len(quoted := _quoted(_cut(text, chars))) > SECTION_CHARS - _AROUND_QUOTE:
         chars //= 2
     return quoted
+
+
+def _whole(head: str, text: str) -> list[Block]:
+    """A quote of a message's length over as many sections as it takes."""
+    first, *others = _quotes(text)
+    return [_section(f"{head}\n{first}"), *map(_section, others)]
+
+
+def _quotes(text: str) -> list[str]:
+    """The whole text in quotes that each fit a section."""
+    quoted = _quoted(text)
+    if len(quoted) <= SECTION_CHARS - _AROUND_QUOTE:
+        return [quoted]
+    return [quote for half in split(text, len(text.encode()) // 2 + 1) for quote in _quotes(half)]
 
 
 def _quoted(text: str) -> str:

@@ -1,9 +1,10 @@
 """Conversations that people take over: asked for, posted to the experts, their words brought to the asker, handed back."""
 
 import logging
+from collections.abc import Sequence
 
 from bot.connectors.slack import blocks, events, notes
-from bot.connectors.slack.api import Block
+from bot.connectors.slack.api import Blocks
 from bot.connectors.slack.bolt import Payload
 from bot.connectors.slack.errors import Gone, SlackError
 from bot.connectors.slack.events import Said
@@ -26,6 +27,7 @@ class Handovers:
         self._workspace = workspace
         self._service = workspace.service
         self._once = Once()
+        self._posted: dict[str, int] = {}  # how many messages of something long stand already
 
     @property
     def channel(self) -> str | None:
@@ -93,7 +95,14 @@ class Handovers:
         if handover.message is not None:
             post = parse(handover.message)
             said = blocks.relayed(turn.question.user_id, turn.question.text)
-            await self._workspace.api.post(post.channel, "The asker wrote.", said, post.ts, patience=_PATIENCE_SECONDS)
+            await self._post_all(turn.id, post, "The asker wrote.", said)
+
+    async def _post_all(self, what: str, thread: Name, text: str, messages: Sequence[Blocks]) -> None:
+        """Posts something long; tried again after a failure it goes on where that was. Raises SlackError."""
+        for number in range(self._posted.get(what, 0), len(messages)):
+            await self._workspace.api.post(thread.channel, text, messages[number], thread.ts or None, patience=_PATIENCE_SECONDS)
+            self._posted[what] = number + 1
+        self._posted.pop(what, None)
 
     async def expert_wrote(self, said: Said) -> bool:
         """Whether a message stands under a hand-over's post; what an expert wrote there is kept for the asker.
@@ -116,9 +125,9 @@ class Handovers:
     async def bring(self, handover: Handover, reply: ExpertReply) -> None:
         """Brings an expert's words to the asker. Raises SlackError."""
         thread = await self._asker(handover)
-        shown: list[Block] = notes.marked(blocks.expert_reply(reply.expert_id, reply.text))
+        shown = [notes.marked(each) for each in blocks.expert_reply(reply.expert_id, reply.text)]
         try:
-            await self._workspace.api.post(thread.channel, "A person answers.", shown, thread.ts or None, patience=_PATIENCE_SECONDS)
+            await self._post_all(reply.message, thread, "A person answers.", shown)
         except Gone:
             said = parse(reply.message)
             under = None if handover.message is None else parse(handover.message).ts

@@ -1,10 +1,12 @@
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
 from slack_sdk.models.blocks import Block
 
 from bot.connectors.slack import blocks
+from bot.connectors.slack.text import mrkdwn_escape
 from bot.turns import Question, Reply, Status, Turn
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
@@ -67,8 +69,17 @@ def test_the_experts_get_the_conversation_and_a_button_that_hands_it_back() -> N
 def test_a_long_or_nasty_conversation_fits_a_message() -> None:
     sent = as_json(blocks.handover_post("h1", "U1", [turn("&" * 4000, "<\n" * 4000)] * 30))
     assert "20 earlier questions are left out" in sent
-    as_json(blocks.relayed("U1", "&" * 40_000))
-    as_json(blocks.expert_reply("U1", ">" * 40_000))
+
+
+@pytest.mark.parametrize("text", ["&" * 40_000, "\n".join("<" * 9 for _ in range(3000)), "äword " * 3000, "```\n" + "code\n" * 3000])
+@pytest.mark.parametrize("shown", [blocks.relayed, blocks.expert_reply])
+def test_what_people_write_to_each_other_is_brought_whole(shown: Callable[[str, str], list[list[Block]]], text: str) -> None:
+    messages = shown("U1", text)
+    assert all(len(message) <= 50 for message in messages)
+    brought = "".join(json.loads(as_json(message))[n]["text"]["text"] for message in messages for n in range(len(message)))
+    for sign in ("&amp;", "&lt;", "äword", "code"):
+        assert brought.count(sign) == mrkdwn_escape(text).count(sign)
+    assert "…" not in brought
 
 
 def test_erasing_is_asked_for_first() -> None:
