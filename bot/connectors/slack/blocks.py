@@ -194,6 +194,12 @@ def attachments_text(*, asked: bool) -> str:
     return "I can't open files or pictures." + (" I answer what you wrote." if asked else " Please describe in words what you need.")
 
 
+def files_text(user_id: str, files: int) -> str:
+    """Tells the experts what CARE can't bring them (mrkdwn)."""
+    what = "a file" if files == 1 else f"{files} files"
+    return f"<@{user_id}> sent {what} that I can't bring here. Ask them to send it to you directly, or to describe it."
+
+
 def help_text() -> str:
     """What `/care help` says (mrkdwn)."""
     return (

@@ -27,6 +27,8 @@ class Handovers:
         self._workspace = workspace
         self._service = workspace.service
         self._once = Once()
+        self._files: dict[str, list[Said]] = {}  # what came with files before the experts had the conversation
+        self._posts: dict[str, str] = {}  # where the experts have what was posted since the start; the store hears of it a moment later
         self._posted: dict[str, int] = {}  # how many messages of something long stand already
 
     @property
@@ -78,7 +80,11 @@ class Handovers:
         link = await self._link(handover)
         post = blocks.handover_post(handover.id, handover.user_id, turns, link=link)
         ts = await self._workspace.api.post(self.channel, "Somebody asks for a person.", post, patience=_PATIENCE_SECONDS)
-        return str(Name((await self._workspace.known()).team, self.channel, ts))
+        name = Name((await self._workspace.known()).team, self.channel, ts)
+        self._posts[handover.id] = str(name)
+        for said in self._files.pop(handover.id, ()):
+            self._tell_of_files(said, name)
+        return str(name)
 
     async def _link(self, handover: Handover) -> str | None:
         """The conversation's address, where the experts can follow it: not into a DM."""
@@ -96,6 +102,21 @@ class Handovers:
             post = parse(handover.message)
             said = blocks.relayed(turn.question.user_id, turn.question.text)
             await self._post_all(turn.id, post, "The asker wrote.", said)
+
+    async def files_came(self, said: Said, conversation: str) -> None:
+        """The experts hear of files that CARE can't bring them, where they have the conversation."""
+        handover = await self._service.handed_over(PLATFORM, conversation)
+        if handover is None or not self._once.first(f"files {said.name}"):
+            return
+        post = self._posts.get(handover.id) or handover.message
+        if post is None:
+            self._files.setdefault(handover.id, []).append(said)
+        else:
+            self._tell_of_files(said, parse(post))
+
+    def _tell_of_files(self, said: Said, post: Name) -> None:
+        told = blocks.files_text(said.user, said.files)
+        self._workspace.say(post.channel, told, notes.note(told), post.ts)
 
     async def _post_all(self, what: str, thread: Name, text: str, messages: Sequence[Blocks]) -> None:
         """Posts something long; tried again after a failure it goes on where that was. Raises SlackError."""

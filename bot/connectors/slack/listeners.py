@@ -84,8 +84,10 @@ class Listeners:
             await self._handovers.asked_for(said, conversation)
         elif text:
             await self._ask(said, text, conversation)
-        elif self._told.first(str(said.name)):
+        elif await self._service.handed_over(PLATFORM, conversation) is None and self._told.first(str(said.name)):
             self._note(said, blocks.attachments_text(asked=False) if said.files else NOTHING_ASKED)
+        if said.files:
+            await self._handovers.files_came(said, conversation)
 
     async def _goes_on(self, said: Said) -> bool:
         """Whether a message in a thread is a follow-up: CARE is in that thread, and nobody else is spoken to."""

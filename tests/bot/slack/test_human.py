@@ -121,6 +121,22 @@ async def test_an_experts_word_is_acknowledged_before_it_is_posted(care: Care) -
     assert sum("You called Norway" in each.reading for each in care.slack.replies(asked)) == 1
 
 
+@pytest.mark.parametrize("text", ["", "Here is the bill"])
+async def test_the_experts_hear_of_a_file_and_care_says_nothing(care: Care, text: str) -> None:
+    asked = care.slack.mention(ADA, SUPPORT, "human")
+    await care.idle()
+    care.slack.say(ADA, SUPPORT, text, thread_ts=asked.ts, files=("bill.pdf",))
+    await care.idle()
+    await care.service.postman.go_round()
+    post = await _posted(care)
+    await care.slack.until(lambda: any("sent a file that I can't bring" in each.reading for each in care.slack.replies(post)))
+    care.slack.say(ADA, SUPPORT, text, thread_ts=asked.ts, files=("a.pdf", "b.pdf"))
+    care.slack.mention(ADA, SUPPORT, "", thread_ts=asked.ts)
+    await care.slack.until(lambda: any("sent 2 files" in each.reading for each in care.slack.replies(post)))
+    await care.idle()
+    assert ["passed this conversation on" in each.reading for each in care.slack.replies(asked) if each.user not in (ADA,)] == [True]
+
+
 @pytest.mark.usefixtures("posting")
 async def test_after_it_was_handed_back_an_expert_hears_that_nobody_reads_it(care: Care) -> None:
     asked = care.slack.mention(ADA, SUPPORT, "Why is my bill so high?")
