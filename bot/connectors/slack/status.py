@@ -1,6 +1,6 @@
 """What stands under a thread while there is nothing to read: a line, and Slack's Stop button. Best effort; knows no turn.
 
-The line goes by itself once a message is posted; a session stays `processing` until somebody says otherwise.
+The line goes by itself once a new message is posted, not when one is updated; a session stays `processing` until somebody says otherwise.
 """
 
 import asyncio
@@ -40,15 +40,19 @@ class StatusLine:
             self._works = False  # nothing hangs on it: what is shown next is a message
         self._shown, self._shown_at = line, asyncio.get_running_loop().time()
 
+    def went(self) -> None:
+        """A new message was posted, and Slack took the line away."""
+        self._shown = ""
+
     def open(self, thread: str, title: str) -> None:
         """Shows the Stop button, and the session under this title in the person's list."""
         if self._opening is None and self._workspace.budget.sessions.take():
             work = self._workspace.api.session(self._channel, thread, "processing", title=title[:_TITLE_LENGTH])
             self._opening = self._workspace.spawn(work, "a Stop button")
 
-    def close(self, thread: str, *, posted: bool, idled: bool) -> None:
-        """Takes away what does not go by itself: nothing more is coming."""
-        self._workspace.spawn(self._close(thread, clear=bool(self._shown) and not posted, idle=not idled), "the end of a status")
+    def close(self, thread: str, *, idled: bool) -> None:
+        """Takes away what did not go by itself: nothing more is coming."""
+        self._workspace.spawn(self._close(thread, clear=bool(self._shown), idle=not idled), "the end of a status")
 
     async def _close(self, thread: str, *, clear: bool, idle: bool) -> None:
         if self._opening is not None:

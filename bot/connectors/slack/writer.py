@@ -176,6 +176,7 @@ class Writer:
         return True
 
     async def _own(self, post: Post) -> None:
+        self._line.went()
         self._posts.append(post)
         self._uncarried.append(post)
         await self._carry()
@@ -208,7 +209,7 @@ class Writer:
             await self._settle(number, part, below if last else (), last=last)
         await self._remove_rest(len(parts))
         await self._carry()
-        self._line.close(self.thread, posted=bool(parts), idled=any(post.idled for post in self._posts))
+        self._line.close(self.thread, idled=any(post.idled for post in self._posts))
         await self._introduced()
 
     async def _forget_if_erased(self) -> None:

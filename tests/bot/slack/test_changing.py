@@ -18,6 +18,21 @@ async def test_an_edited_question_is_answered_again_in_the_same_message(care: Ca
     assert [turn["replaces"] for turn in care.turns()] == [None, care.turns()[0]["id"]]
 
 
+async def test_the_status_line_goes_when_an_edited_question_is_answered(start: Start) -> None:
+    steps = asyncio.Semaphore(100)
+    async with start(ScriptedEngine(step=steps.acquire)) as care:
+        asked = care.slack.mention(ADA, SUPPORT, "Why is my bil so hihg?")
+        answer = await care.answer(asked)
+        while not steps.locked():
+            await steps.acquire()
+        care.slack.edit(asked, f"<@{care.slack.app_user}> Why is my bill so high?")
+        await care.slack.until(lambda: (SUPPORT, asked.ts) in care.slack.workspace.statuses)
+        for _ in range(100):
+            steps.release()
+        await care.slack.until(lambda: "so high? Bye." in answer.reading)
+        await care.slack.until(lambda: (SUPPORT, asked.ts) not in care.slack.workspace.statuses)
+
+
 async def test_an_edit_while_it_is_being_answered_is_answered_once(start: Start) -> None:
     going = asyncio.Event()
     async with start(ScriptedEngine(step=going.wait)) as care:
