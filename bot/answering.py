@@ -79,6 +79,7 @@ class Answering:
         self._queued = True
         self._generation: Generation | None = None
         self._left = asyncio.Event()
+        self._kept = asyncio.Event()
         self._pieces: list[str] = []
         self._since = time.monotonic()
 
@@ -97,16 +98,23 @@ class Answering:
         if self._generation is not None:
             self._generation.cancel()
 
+    async def kept(self) -> None:
+        """Returns once nothing is written any more and what there is of it is stored; it may still be on its way to its reader."""
+        await self._kept.wait()
+
     def interrupt(self) -> None:
         """Tells the reader that nothing more comes from this process."""
         self._delivery.interrupt()
 
     async def run(self) -> None:
         """Answers, stores, delivers. What it raises, NotReady for one, leaves the turn for the next start."""
-        if not self._turn.status.final:
-            reply = await self._reply()
-            self._turn = await self._save(reply)
-            self._metrics.ended(self._turn, time.monotonic() - self._since)
+        try:
+            if not self._turn.status.final:
+                reply = await self._reply()
+                self._turn = await self._save(reply)
+                self._metrics.ended(self._turn, time.monotonic() - self._since)
+        finally:
+            self._kept.set()
         if await self._finish_delivery() and self._turn.status is Status.ANSWERED:
             await self._insist(Store.delivered, [self._turn.id])
 

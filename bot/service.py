@@ -187,10 +187,8 @@ class Service(Records, Experts, Operations, Privacy):
         return handover
 
     async def _stop(self, turn_ids: Iterable[str]) -> None:
-        """Returns once none of these is being answered any more."""
-        running = [self._tasks[turn_id] for turn_id in turn_ids if self.cancel(turn_id)]
-        if running:
-            await asyncio.wait(running)
+        """Returns once none of these is being answered any more. That their readers hear of it is not waited for: they may be far away."""
+        await asyncio.gather(*[self._answering[turn_id].kept() for turn_id in turn_ids if self.cancel(turn_id)])
 
     def _require_room(self, *, loading: bool = False) -> None:
         """`loading`: a model that is still being loaded will do."""

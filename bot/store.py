@@ -122,11 +122,12 @@ class Store(Learning, Handovers, Erasing):
         return self.turn(turn_id)
 
     def _take_place(self, turn_id: str, replaced: str) -> None:
-        """The messages of an answer belong to the turn that answers anew. Within a transaction."""
+        """The messages of an answer belong to the turn that answers anew; nothing brings the old one any more. Within a transaction."""
         self._connection.execute(
             "UPDATE turns SET reply_ref = (SELECT reply_ref FROM turns WHERE id = ?) WHERE id = ?", (replaced, turn_id)
         )
         self._connection.execute("UPDATE replies SET turn_id = ? WHERE turn_id = ?", (turn_id, replaced))
+        self._connection.execute("UPDATE turns SET status = 'delivered' WHERE id = ? AND status = 'answered'", (replaced,))
 
     def _require_conversation(self, question: Question) -> None:
         """A private conversation takes questions from its own person only, and replaces only what stands in it."""

@@ -20,12 +20,24 @@ _FINISH_SECONDS = 30.0
 
 
 class SlackDelivery:
-    """See `bot.connectors.base.Delivery`. `thread` is the message its thread begins with; None: Slack is asked."""
+    """See `bot.connectors.base.Delivery`. `thread` is the message its thread begins with; None: Slack is asked.
 
-    def __init__(self, workspace: Workspace, turn: Turn, question: Name, thread: str | None, gone: Callable[[str], None]) -> None:
+    `before` is on its way with an answer that this one replaces, in the same messages.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        turn: Turn,
+        question: Name,
+        thread: str | None,
+        gone: Callable[[str], None],
+        before: "SlackDelivery | None" = None,
+    ) -> None:
         self._workspace = workspace
         self._turn = turn
         self._gone = gone
+        self._before = before
         self._safe = text.SafeStream(workspace.hosts)
         self._draft = Draft()
         self.channel = question.channel
@@ -72,6 +84,13 @@ class SlackDelivery:
         """The reader pressed Slack's Stop button."""
         self._draft.stopped = True
 
+    async def give_way(self) -> Writer:
+        """Another answer comes in place of this one: writes no more. Its writer, once it has stopped."""
+        self._writer.give_way()
+        if self._writing is not None:
+            await asyncio.wait([self._writing])
+        return self._writer
+
     def _start(self) -> "asyncio.Task[None]":
         if self._writing is None:
             self._writing = self._workspace.spawn(self._write(), "a reply")
@@ -79,6 +98,9 @@ class SlackDelivery:
 
     async def _write(self) -> None:
         try:
+            if self._before is not None:
+                self._writer.take_over(await self._before.give_way())
+                self._before = None
             await self._writer.run()
         except Gone:
             self._left = True
@@ -100,7 +122,8 @@ class Deliveries:
         """A delivery for a turn, in the thread of the message that asked."""
         question = asked_in(turn)
         thread = self._workspace.remembered_root(question)
-        delivery = SlackDelivery(self._workspace, turn, question, thread, self._close)
+        before = self._open.get(turn.question.replaces) if turn.question.replaces is not None else None
+        delivery = SlackDelivery(self._workspace, turn, question, thread, self._close, before)
         self._open[turn.id] = delivery
         return delivery
 

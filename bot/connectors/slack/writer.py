@@ -48,23 +48,40 @@ class Writer:
         self._bare = False  # nothing below the words: Slack refused them with it
         self._below: Sequence[Block] | None = None
         self._introduces = False
+        self._given_way = asyncio.Event()  # another writer goes on with these messages
+        self._inherited: list[str] = []
         self._line = status.StatusLine(workspace, question.channel)
         self.complete = False
 
     async def run(self) -> None:
-        """Until all is written, or the rest comes after the next start. Raises Gone."""
+        """Until all is written, or the rest comes after the next start, or from another writer. Raises Gone."""
         try:
             await self._insist(self._find)
-            while not self._draft.ended.is_set():
+            while not self._draft.ended.is_set() and not self._given_way.is_set():
                 await self._news()
                 await self._advance()
                 await self._pause()
-            if self._draft.final is not None:
+            if self._given_way.is_set():
+                self.complete = True
+            elif self._draft.final is not None:
                 self.complete = await self._insist(self._complete)
                 await self._insist(self._forget_if_erased)
+        except Gone:
+            await self._insist(self._forget_if_erased)  # one of its messages may be deleted, and another not yet
+            raise
         finally:
             for post in self._posts:
                 post.abandon()
+
+    def give_way(self) -> None:
+        """Stops after the call that runs: another answer comes into these messages."""
+        self._given_way.set()
+        self._draft.changed.set()
+
+    def take_over(self, other: "Writer") -> None:
+        """Goes on, before `run`, with the messages of a writer that gave way and has stopped."""
+        self._inherited = other._inherited + [post.ts for post in other._posts]
+        self._maybe = other._maybe
 
     # Where it goes.
 
@@ -72,9 +89,11 @@ class Writer:
         """The thread, and the messages that carry this reply already."""
         if self.thread is None or self._turn.question.edition:
             carried = await self._workspace.service.carried(self._turn.id)
-            self._posts = [self._known(parse(name).ts) for name in carried]
+            names = {parse(name).ts for name in carried} | set(self._inherited)
+            self._posts = [self._known(ts) for ts in sorted(names)]
+            self._uncarried = [post for post in self._posts if post.ts in self._inherited]
         if self.thread is None:  # it is from before this start
-            self._maybe = not self._posts
+            self._maybe = self._maybe or not self._posts
             self.thread = await self._root()
         self._line.open(self.thread, self._turn.question.text)
 
@@ -127,7 +146,7 @@ class Writer:
         if self._posts:
             seconds = self._workspace.budget.pause() if self._posts[-1].streaming else _SPARSE_SECONDS
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(0 if self._given_way.is_set() else seconds):
                 await self._draft.ended.wait()
         except TimeoutError:
             return
@@ -214,7 +233,7 @@ class Writer:
 
     async def _forget_if_erased(self) -> None:
         """Its question was deleted, or its asker forgotten, while this was being written: then nothing of it stays."""
-        if self._draft.final is not None and self._draft.final.status is Status.CANCELLED:
+        if self._draft.final is not None:
             try:
                 await self._workspace.service.turn(self._turn.id)
             except UnknownTurn:
@@ -258,9 +277,9 @@ class Writer:
             await self._workspace.service.introduced(PLATFORM, self._turn.question.user_id)
 
     async def _insist(self, step: Callable[[], Awaitable[None]]) -> bool:
-        """Takes a step until it is taken; False when Slack will never have it. Raises Gone."""
+        """Takes a step until it is taken; False when Slack will never have it, or another writer will see to it. Raises Gone."""
         pause = _RETRY_SECONDS
-        while True:
+        while not self._given_way.is_set():
             try:
                 await step()
                 return True
@@ -275,5 +294,11 @@ class Writer:
                 self._bare = True  # the words matter more than the thumbs
             except (SlackError, StoreError) as error:
                 log.warning("an answer waits for Slack", extra={"turn": self._turn.id, "error": f"{type(error).__name__}: {error}"})
-                await asyncio.sleep(max(pause, error.seconds) if isinstance(error, Limited) else pause)
+                await self._rest(max(pause, error.seconds) if isinstance(error, Limited) else pause)
                 pause = min(2 * pause, _MOST_RETRY_SECONDS)
+        return False
+
+    async def _rest(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._given_way.wait()

@@ -47,6 +47,45 @@ async def test_an_edit_while_it_is_being_answered_is_answered_once(start: Start)
         assert [turn["status"] for turn in care.turns()] == [Status.CANCELLED, Status.DELIVERED]
 
 
+async def test_an_edit_and_a_delete_are_acknowledged_while_slack_is_slow_to_take_what_was_being_answered(start: Start) -> None:
+    steps = asyncio.Semaphore(8)
+    async with start(ScriptedEngine(step=steps.acquire)) as care:
+        care.slack.outbox.ack_seconds = 3.0
+        edited, deleted = (care.slack.mention(ADA, SUPPORT, "one two three four") for _ in range(2))
+        [first] = await care.slack.until(lambda: care.slack.replies(edited))
+        [second] = await care.slack.until(lambda: care.slack.replies(deleted))
+        await care.slack.settled()
+        care.slack.faults.slow("*", 1.0)
+        care.slack.edit(edited, f"<@{care.slack.app_user}> five six")
+        care.slack.delete(deleted)
+        await care.slack.until(lambda: [turn["question"] for turn in care.turns()] == ["one two three four", "five six"])
+        told = [delivery for delivery in care.slack.outbox.sent if delivery.payload["event"].get("subtype")]
+        await care.slack.until(lambda: all(delivery.acked for delivery in told))
+        assert max(delivery.acked_after or 9.0 for delivery in told) < 0.9
+        care.slack.faults.clear()
+        for _ in range(30):
+            steps.release()
+        await care.slack.until(lambda: "You asked: five six Bye." in first.reading and second.deleted)
+        await care.idle()
+        assert care.slack.replies(edited) == [first]
+        assert care.slack.replies(deleted) == []
+        assert await care.service.carried(str(care.turns()[1]["id"])) == [f"T0CAREHQ01/{SUPPORT}/{first.ts}"]
+
+
+async def test_an_edit_while_the_first_message_is_being_posted_goes_on_in_that_message(start: Start) -> None:
+    steps = asyncio.Semaphore(3)
+    async with start(ScriptedEngine(step=steps.acquire)) as care:
+        care.slack.faults.slow("chat.startStream", 0.3)
+        asked = care.slack.mention(ADA, SUPPORT, "one two three four")
+        await care.slack.until(lambda: care.connector._workspace.budget.starts._taken)
+        care.slack.edit(asked, f"<@{care.slack.app_user}> five six")
+        for _ in range(30):
+            steps.release()
+        await care.slack.until(lambda: any("You asked: five six Bye." in each.reading for each in care.slack.answers(asked)))
+        await care.idle()
+        assert len(care.slack.replies(asked)) == 1
+
+
 async def test_a_preview_that_slack_adds_is_no_edit(care: Care) -> None:
     asked = care.slack.mention(ADA, SUPPORT, "Why is my bill so high?")
     await care.answer(asked)
@@ -129,7 +168,7 @@ async def test_slacks_stop_button_cancels_the_generation(start: Start) -> None:
         await care.idle()
         assert care.turns()[0]["status"] == Status.CANCELLED
         assert care.engine.status().running == 0
-        assert care.slack.workspace.sessions[SUPPORT, asked.ts]["status"] == "active"
+        await care.slack.until(lambda: care.slack.workspace.sessions[SUPPORT, asked.ts]["status"] == "active")
         assert care.slack.answers(asked) == [growing]
 
 
