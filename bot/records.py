@@ -58,6 +58,10 @@ class Records:
         told = await self._archive.run(Store.is_introduced, platform, user_id)
         return None if told else self._domains.notice
 
+    def notice(self) -> str:
+        """What everybody is told of CARE."""
+        return self._domains.notice
+
     async def introduced(self, platform: str, user_id: str) -> None:
         """This person was told."""
         await self._archive.run(Store.introduced, platform, user_id, now())

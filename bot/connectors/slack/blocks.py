@@ -40,6 +40,7 @@ ROLLBACK: Final = "care_rollback"
 FORGET: Final = "care_forget"
 COMMAND: Final = "/care"
 
+INTRODUCTION: Final = "care_introduction"  # the block that says once what CARE is
 REASON_BLOCK, CORRECTION_BLOCK, INPUT = "reason", "correction", "text"
 
 # Limits of Block Kit (docs.slack.dev/reference/block-kit): a section's text, an input, and what a person still reads.
@@ -47,6 +48,7 @@ SECTION_CHARS, INPUT_CHARS, QUOTED_CHARS, QUOTED_TURNS = 3000, 3000, 1200, 10
 _AROUND_QUOTE, _CONFIRM_CHARS = 100, 300
 
 AI_LABEL = "AI answer, can be wrong."
+OPT_OUT = "To keep what you write out of training, use `/care opt out`."
 HUMAN_HINT = "To talk to a person, write `human` here or `/care human`."
 SUGGESTED_PROMPTS: Final = (
     ("My internet is down", "My internet is down. What can I try before I call?"),
@@ -78,10 +80,10 @@ def answer_blocks(
     """What stands under an answer: the introduction once, the thumbs, what became of a vote.
 
     `text` (safe Markdown, up to 12,000 characters) is for messages whose blocks must carry the answer too; a stream has shown it.
-    `notice` is what a person is told once; `human` adds how to reach one.
+    `notice` is what a person is told once, with the way to opt out; `human` adds how to reach a person.
     """
     said = [MarkdownBlock(text=text)] if text else []
-    introduction = [_context(mrkdwn_escape(notice))] if notice else []
+    introduction = [_context(f"{mrkdwn_escape(notice)} {OPT_OUT}", INTRODUCTION)] if notice else []
     confirmed = [_context(_CONFIRMED[voted])] if voted is not None else []
     label = f"{AI_LABEL} {HUMAN_HINT}" if human else AI_LABEL
     return [*said, *introduction, _thumbs(turn_id), *confirmed, _context(label)]
@@ -311,8 +313,8 @@ def _section(text: str) -> Block:
     return SectionBlock(text=MarkdownTextObject(text=text, verbatim=True))
 
 
-def _context(text: str) -> Block:
-    return ContextBlock(elements=[MarkdownTextObject(text=text, verbatim=True)])
+def _context(text: str, block_id: str | None = None) -> Block:
+    return ContextBlock(elements=[MarkdownTextObject(text=text, verbatim=True)], block_id=block_id)
 
 
 def _cut(text: str, chars: int) -> str:

@@ -142,12 +142,24 @@ class Votes:
         if not parts or len(parts) != len(carried) or not turn.status.final:
             return False
         last = parse(carried[-1])
-        below = blocks.answer_blocks(turn.id, text=parts[-1], voted=verdict)
         try:
+            introduces = await self._introduces(last)
+            below = blocks.answer_blocks(
+                turn.id,
+                text=parts[-1],
+                voted=verdict,
+                notice=self._service.notice() if introduces else None,
+                human=introduces and self._workspace.has_experts,
+            )
             await self._workspace.api.update(last.channel, last.ts, notes.notification(parts[-1]), below)
         except SlackError:
             return False
         return True
+
+    async def _introduces(self, message: Name) -> bool:
+        """Whether a message says what CARE is, as Slack shows it: that stays under it. Raises SlackError."""
+        found = await self._workspace.api.thread(message.channel, message.ts)
+        return any(each.ts == message.ts and blocks.INTRODUCTION in each.block_ids for each in found)
 
     async def _ask_why(self, turn: Turn, user: str, trigger: str) -> None:
         """What was wrong, what should it have said? With what was said of it before."""

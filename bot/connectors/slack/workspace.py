@@ -83,6 +83,11 @@ class Workspace:
             self.remember_root(message, known)
         return known
 
+    @property
+    def has_experts(self) -> bool:
+        """Whether there is anybody to hand conversations over to."""
+        return bool(self.settings.slack_handover_channel)
+
     def allows(self, channel: str) -> bool:
         """Whether CARE may speak in a channel. DMs need no permission."""
         return not self.settings.slack_channels or channel in self.settings.slack_channels or channel.startswith("D")

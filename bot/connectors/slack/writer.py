@@ -268,7 +268,8 @@ class Writer:
             return ()
         if self._below is None:
             notice = await self._workspace.service.introduction(PLATFORM, turn.question.user_id)
-            self._below = tuple(blocks.answer_blocks(turn.id, notice=notice, human=notice is not None))
+            human = notice is not None and self._workspace.has_experts
+            self._below = tuple(blocks.answer_blocks(turn.id, notice=notice, human=human))
             self._introduces = notice is not None
         return self._below
 

@@ -96,6 +96,16 @@ async def test_a_newcomer_is_told_once_what_care_is(care: Care) -> None:
     assert "CARE is a machine" in (await care.answer(other)).reading
 
 
+async def test_where_nobody_takes_over_nobody_is_told_to_write_human(start: Start) -> None:
+    async with start(slack_handover_channel="") as care:
+        answer = await care.answer(care.slack.say(ADA, care.slack.dm(ADA), "Why is my bill so high?"))
+        assert "`/care opt out`" in answer.reading
+        assert "human" not in answer.reading
+        await care.slack.click(answer, "care_feedback", ADA, value=f"up:{care.turns()[0]['id']}")
+        await care.slack.until(lambda: "👍 Noted" in answer.reading)
+        assert "human" not in answer.reading
+
+
 async def test_a_channel_that_is_not_on_the_list_gets_no_answer_but_its_person_hears_why(start: Start) -> None:
     async with start(slack_channels=(RANDOM,)) as care:
         asked = care.slack.mention(ADA, SUPPORT, "Why is my bill so high?")

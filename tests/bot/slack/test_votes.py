@@ -9,6 +9,9 @@ from tests.fakes.slack import ADA, EVE, GRACE, PARTNERS, SUPPORT
 from tests.fakes.slack.workspace import Message
 
 
+TOLD_ONCE = ("CARE is a machine and can be wrong", "you can opt out", "`/care opt out`", "write `human`")
+
+
 def up(turn_id: object) -> str:
     return f"up:{turn_id}"
 
@@ -49,6 +52,19 @@ async def test_a_vote_on_a_long_answer_leaves_its_words_as_they_are(start: Start
         await care.slack.until(lambda: "👍 Noted" in answers[-1].reading)
         assert [line for answer in answers for line in answer.reading.splitlines() if line.endswith("lamp.")] == before
         assert len(before) == 279
+
+
+async def test_a_vote_leaves_the_introduction_under_a_first_answer_and_adds_none_to_others(care: Care, answer: Message) -> None:
+    assert all(told in answer.reading for told in TOLD_ONCE)
+    await care.slack.click(answer, blocks.FEEDBACK, ADA, value=up(care.turns()[0]["id"]))
+    await care.slack.until(lambda: "👍 Noted" in answer.reading)
+    care.slack.react(ADA, answer, "-1")
+    await care.slack.until(lambda: "👎 Noted" in answer.reading)
+    assert all(told in answer.reading for told in TOLD_ONCE)
+    second = await care.answer(care.slack.say(ADA, care.slack.dm(ADA), "And mine?"))
+    await care.slack.click(second, blocks.FEEDBACK, ADA, value=up(care.turns()[1]["id"]))
+    await care.slack.until(lambda: "👍 Noted" in second.reading)
+    assert not any(told in second.reading for told in TOLD_ONCE)
 
 
 async def test_in_a_channel_only_the_voter_sees_the_confirmation(care: Care, public: Message) -> None:
