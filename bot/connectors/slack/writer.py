@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 LIMIT = 9000  # bytes in a message; Slack's own limit is about 10,000
 _LEAST_LIMIT = 1000
+_MUCH_TOO_LONG = "_Slack does not take this answer: it is too long for it. Ask me something smaller, please._"
 _PATIENCE_SECONDS = 20.0
 _RETRY_SECONDS = 1.0
 _MOST_RETRY_SECONDS = 60.0
@@ -46,6 +47,7 @@ class Writer:
         self._maybe = False  # a message may stand there that we know nothing of
         self._streams = True
         self._bare = False  # nothing below the words: Slack refused them with it
+        self._gives_up = False  # not even the smallest messages were small enough: says so instead
         self._below: Sequence[Block] | None = None
         self._introduces = False
         self._given_way = asyncio.Event()  # another writer goes on with these messages
@@ -161,7 +163,7 @@ class Writer:
             else:
                 await self._say_status()
         except TooLong:
-            self._shrink()
+            self._streams = self._shrink()
         except Refused as error:
             log.warning("Slack takes no stream here; the answer comes as one message", extra={"error": str(error)})
             self._streams = False
@@ -207,9 +209,13 @@ class Writer:
             await self._workspace.service.carries(PLATFORM, name, self._turn.id)
             del self._uncarried[0]
 
-    def _shrink(self) -> None:
+    def _shrink(self) -> bool:
+        """False: they are as small as they get."""
+        if self._limit == _LEAST_LIMIT:
+            return False
         self._limit = max(self._limit // 2, _LEAST_LIMIT)
         log.info("a message was too long for Slack; smaller ones follow", extra={"turn": self._turn.id, "limit": self._limit})
+        return True
 
     # When it is whole.
 
@@ -220,7 +226,7 @@ class Writer:
             self._posts += await self._strays()
             self._uncarried = list(self._posts)
             self._maybe = False
-        whole = self._draft.closing(self._workspace.hosts, began=bool(self._posts))
+        whole = _MUCH_TOO_LONG if self._gives_up else self._draft.closing(self._workspace.hosts, began=bool(self._posts))
         parts = text.split(whole, self._limit) if whole else []
         below = await self._blocks() if parts else ()
         for number, part in enumerate(parts):
@@ -286,8 +292,13 @@ class Writer:
                 return True
             except Gone:
                 raise
-            except TooLong:
-                self._shrink()
+            except TooLong as error:
+                if self._shrink():
+                    continue
+                log.error("an answer is too long for Slack", extra={"turn": self._turn.id, "error": str(error), "limit": self._limit})
+                if self._gives_up:
+                    return False
+                self._gives_up = True
             except Refused as error:
                 log.error("Slack refuses an answer", extra={"turn": self._turn.id, "error": str(error), "bare": self._bare})
                 if self._bare:

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import pytest
 
 from bot.connectors.slack import delivery
+from bot.connectors.slack.errors import TooLong
 from bot.turns import Status
 from model.engine import Request
 from tests.bot.slack.conftest import Start
 from tests.fakes.engine import ScriptedEngine
-from tests.fakes.slack import ADA, SUPPORT, FakeSlack
+from tests.fakes.slack import ADA, SUPPORT, FakeSlack, chat
 
 LINE = "Restart the router, wait for two minutes, and look at the second lamp from the left.\n\n"
 
@@ -155,6 +156,42 @@ async def test_a_message_that_slack_finds_too_long_is_split_smaller(start: Start
             care.slack.faults.refuse(method, "msg_too_long")
         asked = care.slack.mention(ADA, SUPPORT, "Why is my bill so high?")
         assert "You asked: Why is my bill so high? Bye." in (await care.answer(asked)).reading
+
+
+async def test_a_long_answer_is_split_smaller_where_slack_takes_less(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chat, "MARKDOWN_BYTES", 3000)
+    async with start(ScriptedEngine(lambda request: long_answer(request)[:100])) as care:
+        asked = care.slack.mention(ADA, SUPPORT, "How do I restart it?")
+        answers = await care.answers(asked, 4)
+        assert all(len(answer.text.encode()) <= 3000 for answer in answers)
+        numbers = [line.partition(".")[0] for answer in answers for line in answer.reading.splitlines() if line.endswith("left.")]
+        assert numbers == [str(number) for number in range(1, 101)]
+        assert len([call for call in care.slack.calls if call.error == "msg_too_long"]) <= 3
+
+
+async def test_an_answer_that_is_too_long_however_small_its_messages_says_so(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with start(ScriptedEngine(long_answer)) as care:
+        real = care.connector._workspace.api._once
+
+        async def narrow(method, token, arguments):
+            if method in ("chat.startStream", "chat.postMessage") and len(str(arguments)) > 800:
+                raise TooLong(f"{method}: msg_too_long")
+            return await real(method, token, arguments)
+
+        monkeypatch.setattr(care.connector._workspace.api, "_once", narrow)
+        answer = await care.answer(care.slack.mention(ADA, SUPPORT, "How do I restart it?"))
+        assert "Slack does not take this answer" in answer.reading
+        assert care.turns()[0]["status"] == Status.DELIVERED
+
+
+async def test_a_slack_that_finds_everything_too_long_is_not_asked_for_ever(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+    async with start() as care:
+        for method in ("chat.startStream", "chat.postMessage"):
+            care.slack.faults.refuse(method, "msg_too_long", times=1000)
+        care.slack.mention(ADA, SUPPORT, "Why is my bill so high?")
+        await care.slack.until(lambda: care.turns() and not care.service._tasks)
+        assert len([call for call in care.slack.calls if call.error == "msg_too_long"]) < 15
+        assert "an answer is too long for Slack" in caplog.text
 
 
 async def test_a_post_whose_answer_got_lost_is_not_made_twice(start: Start) -> None:

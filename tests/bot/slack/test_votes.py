@@ -8,7 +8,6 @@ from tests.fakes.engine import ScriptedEngine
 from tests.fakes.slack import ADA, EVE, GRACE, PARTNERS, SUPPORT
 from tests.fakes.slack.workspace import Message
 
-
 TOLD_ONCE = ("CARE is a machine and can be wrong", "you can opt out", "`/care opt out`", "write `human`")
 
 
