@@ -5,7 +5,6 @@ after every lost acknowledgement: the store's unique keys make one question of t
 """
 
 import logging
-import re
 
 from bot.connectors.slack import blocks, events, notes
 from bot.connectors.slack.bolt import Payload
@@ -15,6 +14,7 @@ from bot.connectors.slack.events import Said
 from bot.connectors.slack.handover import Handovers
 from bot.connectors.slack.names import PLATFORM, Name, parse
 from bot.connectors.slack.people import People
+from bot.connectors.slack.wishes import says_more, wishes_for_a_person
 from bot.connectors.slack.workspace import Once, Workspace
 from bot.store import Forgotten, NotYours
 from bot.turns import Question, now
@@ -23,10 +23,6 @@ log = logging.getLogger(__name__)
 
 NOT_HERE = "I don't answer in this channel. Ask me in our direct messages instead."
 NOTHING_ASKED = "What do you want to know? Write your question after my name."
-# "human", as the hint under an answer says, or a sentence that asks for nothing else.
-_WISH = r"((please|can i|could i|may i|i want to|i('d| would) like to|let me) )*(talk|speak|chat) (to|with) "
-_SOMEBODY = r"(a |an |the )?((real )?(human|person)|(human |support )?agent|colleague|somebody|someone)"
-_HUMAN = re.compile(rf"\W*(human|{_WISH}{_SOMEBODY})( please)?\W*", re.IGNORECASE)
 
 
 class Listeners:
@@ -80,11 +76,12 @@ class Listeners:
         self._workspace.remember_root(said.name, said.root)
         text = events.plain(said.text, self._workspace.identity.user)
         conversation = await self._conversation(said)
-        if _HUMAN.fullmatch(text):
+        wish = wishes_for_a_person(text)
+        if wish:
             await self._handovers.asked_for(said, conversation)
-        elif text:
+        if text and (not wish or says_more(text)):
             await self._ask(said, text, conversation)
-        elif await self._service.handed_over(PLATFORM, conversation) is None and self._told.first(str(said.name)):
+        elif not text and await self._service.handed_over(PLATFORM, conversation) is None and self._told.first(str(said.name)):
             self._note(said, blocks.attachments_text(asked=False) if said.files else NOTHING_ASKED)
         if said.files:
             await self._handovers.files_came(said, conversation)

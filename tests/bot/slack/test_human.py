@@ -34,6 +34,14 @@ async def test_who_asks_for_a_person_is_told_what_happens_next(care: Care, words
     assert care.turns() == []
 
 
+@pytest.mark.usefixtures("posting")
+async def test_what_a_wish_is_about_reaches_the_experts(care: Care) -> None:
+    care.slack.mention(ADA, SUPPORT, "Can I talk to a human? My bill is wrong")
+    await care.slack.until(lambda: any("My bill is wrong" in each.reading for each in care.slack.messages(EXPERTS)))
+    await care.idle()
+    assert care.engine.requests == []
+
+
 @pytest.mark.parametrize("words", ["human rights?", "Is a human eye a camera?", "Who can speak to a person's rights?"])
 async def test_who_speaks_of_people_is_answered(care: Care, words: str) -> None:
     assert "You asked" in (await care.answer(care.slack.say(ADA, care.slack.dm(ADA), words))).reading
