@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 
 _PATIENCE_SECONDS = 40.0  # the postman gives a post a minute
 ENDED = "This conversation was handed back to CARE: what you write here does not reach the asker any more."
+NO_FILES = "Only your words reach the asker: I can't bring files or pictures."
 GONE = "The asker's conversation is not there any more: what you wrote could not be brought to them."
 
 
@@ -136,10 +137,11 @@ class Handovers:
         if handover is None:
             return False
         text = events.plain(said.text, self._workspace.identity.user)
-        if handover.ended_at is None and text:
+        brought = handover.ended_at is None and bool(text)
+        if brought:
             await self._service.expert_replied(handover.id, said.user, text, str(said.name))
-        elif self._once.first(f"expert {said.name}"):
-            told = ENDED if handover.ended_at is not None else blocks.attachments_text(asked=False)
+        if (said.files or not brought) and self._once.first(f"expert {said.name}"):
+            told = ENDED if handover.ended_at is not None else NO_FILES
             self._workspace.whisper(said.name.channel, said.user, told, thread_ts=said.thread)
         return True
 

@@ -146,6 +146,15 @@ async def test_the_experts_hear_of_a_file_and_care_says_nothing(care: Care, text
 
 
 @pytest.mark.usefixtures("posting")
+async def test_an_expert_who_sends_a_file_hears_that_only_words_arrive(care: Care) -> None:
+    asked = care.slack.mention(ADA, SUPPORT, "human")
+    post = await _posted(care)
+    care.slack.say(GRACE, EXPERTS, "See page 3", thread_ts=post.ts, files=["terms.pdf"])
+    await care.slack.until(lambda: any("Only your words reach" in each.reading for each in care.slack.ephemerals))
+    await care.slack.until(lambda: any("See page 3" in each.reading for each in care.slack.replies(asked)))
+
+
+@pytest.mark.usefixtures("posting")
 async def test_after_it_was_handed_back_an_expert_hears_that_nobody_reads_it(care: Care) -> None:
     asked = care.slack.mention(ADA, SUPPORT, "Why is my bill so high?")
     await care.answer(asked)
