@@ -36,6 +36,8 @@ class People:
 
     async def stranger(self, said: Said) -> bool:
         """Whether a message comes from somebody that CARE does not serve. Raises SlackError: not known yet, and to be asked again."""
+        if said.user == self._workspace.identity.user:
+            return True  # CARE itself
         if self._workspace.settings.slack_external:
             return False
         if said.team is not None and said.team != self._workspace.identity.team:
@@ -44,6 +46,8 @@ class People:
 
     async def is_stranger(self, user: str, team: str | None) -> bool:
         """Whether somebody is of another organisation; who Slack won't tell us of is. Raises SlackError: not known yet, ask again."""
+        if not user:
+            return True  # an event that doesn't say who
         if self._workspace.settings.slack_external:
             return False
         me = self._workspace.identity

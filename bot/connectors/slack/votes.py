@@ -107,7 +107,7 @@ class Votes:
         if turn is None or vote.turn_id not in (None, turn.id):
             raise UnknownTurn("that message carries no such answer")
         key = (turn.id, vote.user)
-        if vote.at and vote.at <= self._latest.get(key, ""):
+        if vote.at <= self._latest.get(key, ""):
             return None
         current = await self._service.current_vote(turn.id, vote.user)
         kept = current if current is not None and current.verdict == vote.verdict else None
@@ -174,6 +174,8 @@ class Votes:
     async def explained(self, body: Payload) -> dict[str, object] | None:
         """The dialog was sent."""
         user, view = events.text(body, "user", "id"), events.inner(body, "view")
+        if await self._people.is_stranger(user, events.text(body, "user", "team_id") or None):
+            return None
         said = blocks.correction_of(events.text(view, "private_metadata"), events.inner(view, "state", "values"))
         if said.reason is None and said.correction is None:
             return None

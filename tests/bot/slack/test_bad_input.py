@@ -5,15 +5,19 @@ import json
 import logging
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
+from bot.connectors.slack.bolt import NotTaken
 from bot.connectors.slack.webhook import Forged, Signatures
 from bot.settings import BadSettings
 from bot.settings import load as load_settings
 from tests.bot.slack.conftest import Care, Start
-from tests.fakes.slack import ADA, SUPPORT, FakeSlack
+from tests.fakes.slack import ADA, GRACE, SUPPORT, FakeSlack
 from tests.fakes.slack.http_events import signed
+from tests.fakes.slack.outbox import Delivery
+from tests.fakes.slack.workspace import Message
 
 JSON = {"Content-Type": "application/json"}
 
@@ -153,27 +157,68 @@ def _without(value: object, path: tuple[object, ...] = ()) -> Iterator[tuple[tup
             yield where, whole
 
 
-async def test_every_field_missing_in_turn_breaks_nothing(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+def _kind(delivery: Delivery) -> tuple[object, ...]:
+    """What a listener tells apart."""
+    event = delivery.payload.get("event", delivery.payload)
+    inner = event.get("message") or event.get("previous_message") or event
+    place = event.get("channel_type"), "thread_ts" in inner, "bot_id" in inner, "edited" in inner
+    return delivery.kind, delivery.event_type, event.get("subtype"), inner.get("subtype"), *place
+
+
+async def _all_kinds(care: Care, place: str) -> Message:
+    """One of everything that Slack tells of a place; its first answer."""
+    asked = care.slack.mention(ADA, place, "Why is my bill so high?")
+    answer = await care.answer(asked)
+    care.slack.react(ADA, answer)
+    care.slack.unreact(ADA, answer)
+    await care.slack.click(answer, "care_feedback", ADA, value=f"down:{care.turns()[-1]['id']}")
+    view = await care.slack.until(lambda: care.slack.open_view(ADA))
+    await care.slack.submit(view, {"correction": "roaming"})
+    follow_up = care.slack.say(ADA, place, "And next month?", thread_ts=answer.root)
+    await care.answers(asked, 2)
+    care.slack.edit(follow_up, "And last month?")
+    await care.slack.until(lambda: any("last month? Bye." in each.reading for each in care.slack.answers(asked)))
+    care.slack.delete(care.slack.say(ADA, place, "Gone", thread_ts=answer.root))
+    care.slack.delete(care.slack.mention(ADA, place, "Gone, too"))
+    care.slack.mention(ADA, place, "What does this say?", files=["bill.pdf"])
+    care.slack.unfurl(asked)
+    care.slack.stop(place, answer.root, ADA)
+    await care.slack.command("/care", "new", ADA, place)
+    await care.idle()
+    return answer
+
+
+async def test_every_field_missing_in_turn_breaks_nothing_and_neither_loses_nor_invents_a_turn_or_a_vote(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
     async with start() as care:
-        answer = await care.answer(care.slack.mention(ADA, SUPPORT, "Why is my bill so high?"))
-        turn = care.turns()[0]["id"]
-        care.slack.react(ADA, answer)
-        care.slack.edit(care.slack.messages(SUPPORT)[0], "Edited <@U0CAREBOT1>")
-        await care.slack.click(answer, "care_feedback", ADA, value=f"down:{turn}")
-        view = await care.slack.until(lambda: care.slack.open_view(ADA))
-        await care.slack.submit(view, {"correction": "roaming"})
-        await care.slack.command("/care", "new", ADA, SUPPORT)
-        await care.slack.shortcut("teach_care", answer, ADA)
-        care.slack.stop(SUPPORT, answer.root, ADA)
+        await _all_kinds(care, care.slack.dm(ADA))
+        answer = await _all_kinds(care, SUPPORT)
+        care.slack.react(GRACE, answer)
+        await care.slack.shortcut("teach_care", care.slack.say(GRACE, SUPPORT, "Lunch?"), ADA)
         care.slack.open_home(ADA)
-        care.slack.delete(care.slack.say(ADA, SUPPORT, "Gone", thread_ts=answer.root))
+        care.slack.join(GRACE, SUPPORT)
         await care.idle()
-        seen = {(delivery.kind, delivery.event_type): delivery for delivery in care.slack.outbox.sent}
+        before = care.turns(), care.ratings()
+        assert len(before[0]) == 8
+        assert sorted((rating["user_id"], rating["verdict"], rating["correction"]) for rating in before[1]) == [
+            (ADA, -1, "roaming"),
+            (ADA, -1, "roaming"),
+            (GRACE, 1, None),
+        ]
+        seen = {_kind(delivery): delivery for delivery in care.slack.outbox.sent}
+        assert len([kind for kind in seen if kind[1] == "message"]) >= 12
         bolt = care.connector._bolt
-        for delivery in seen.values():
-            for _, broken in _without(delivery.payload):
-                await bolt.socket(broken)
+        for kind, delivery in seen.items():
+            for path, broken in _without(delivery.payload):
+                with suppress(NotTaken):  # then Slack would send it again
+                    await bolt.socket(broken)
+                assert len(care.turns()) == 8, (kind, path)
+                assert len(care.ratings()) == 3, (kind, path)
         await care.idle()
+        assert [turn["status"] for turn in care.turns()] == [turn["status"] for turn in before[0]]
+        kept = ("turn_id", "user_id", "verdict", "correction")
+        assert [[rating[name] for name in kept] for rating in care.ratings()] == [[rating[name] for name in kept] for rating in before[1]]
         asked = care.slack.mention(ADA, SUPPORT, "Still there?")
         assert "You asked: Still there?" in (await care.answer(asked)).reading
     assert "a listener broke" not in caplog.text

@@ -316,5 +316,19 @@ async def test_what_the_model_writes_pings_nobody(start: Start) -> None:
         asked = care.slack.mention(ADA, SUPPORT, "Hi")
         answer = await care.answer(asked)
         shown = [str(call.arguments) for call in care.slack.calls if call.method.startswith("chat.")]
+        assert shown
         assert not any(bad in text for text in [answer.reading, *shown] for bad in ("<!", "<@", "](http://evil", "@here"))
-        assert all(call.arguments.get("unfurl_links") is False for call in care.slack.called("chat.postMessage"))
+
+
+async def test_what_is_posted_unfurls_nothing_not_even_a_link_that_may_stand_there(start: Start) -> None:
+    said = ["See [the help](https://help.example/router) ", "or [this](https://evil.example/login)."]
+    async with start(ScriptedEngine(lambda request: said), links=("help.example",)) as care:
+        while care.connector._workspace.budget.starts.take():  # no stream: those have no previews
+            pass
+        answer = await care.answer(care.slack.mention(ADA, SUPPORT, "Hi"))
+        assert "](https://help.example/router)" in answer.reading
+        assert "](https://evil.example" not in answer.reading
+        posted = care.slack.called("chat.postMessage")
+        assert posted
+        assert all(call.arguments.get("unfurl_links") is False for call in posted)
+        assert all(call.arguments.get("unfurl_media") is False for call in posted)

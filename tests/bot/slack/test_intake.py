@@ -11,7 +11,7 @@ from bot.store import StorageFull, Store
 from bot.turns import Status
 from tests.bot.slack.conftest import Care, Start
 from tests.fakes.engine import ScriptedEngine
-from tests.fakes.slack import ADA, PARTNERS, SUPPORT, FakeSlack
+from tests.fakes.slack import ADA, GRACE, LINUS, PARTNERS, SUPPORT, FakeSlack
 from tests.fakes.slack.events import envelope
 from tests.fakes.slack.http_events import signed
 from tests.fakes.slack.workspace import Message
@@ -196,20 +196,27 @@ async def test_questions_wait_while_the_model_loads(start: Start) -> None:
 
 @pytest.mark.slow
 async def test_a_thousand_events_in_twenty_seconds_get_exactly_one_final_message_each(start: Start) -> None:
-    """50 a second, every twentieth twice, a reconnect every two seconds, an engine that has far too little room."""
+    """50 a second, every twentieth twice, a reconnect every two seconds, an engine that has far too little room.
+
+    Three people, in DMs and in a channel, where each question comes as a mention and as a message.
+    """
 
     async def step() -> None:
         await asyncio.sleep(0.05)
 
     async with start(ScriptedEngine(step=step, slots=4, queue=16), slack_sockets=2) as care:
         care.slack.outbox.duplicates, care.slack.outbox.ack_seconds = 0.05, 3.0
-        asked = []
+        asked, told, reconnects = [], 0, 0
         begun = time.monotonic()
-        for number in range(1000):
-            asked.append(care.slack.say(ADA, care.slack.dm(ADA), f"Question {number}"))
-            if number % 100 == 99:
+        while told < 1000:
+            number, person = len(asked), (ADA, GRACE, LINUS)[len(asked) % 3]
+            ask, place, events = (care.slack.say, care.slack.dm(person), 1) if number % 2 else (care.slack.mention, SUPPORT, 2)
+            asked.append(ask(person, place, f"Question {number}"))
+            told += events
+            if told // 100 > reconnects:
+                reconnects += 1
                 care.slack.disconnect()
-            await asyncio.sleep(max(0.0, begun + number / 50 - time.monotonic()))
+            await asyncio.sleep(max(0.0, begun + told / 50 - time.monotonic()))
         await care.slack.until(lambda: all(care.slack.answers(each) for each in asked), 60)
         await care.idle()
         replies = [care.slack.replies(each) for each in asked]
@@ -217,6 +224,8 @@ async def test_a_thousand_events_in_twenty_seconds_get_exactly_one_final_message
         assert not any(reply.streaming for each in replies for reply in each)
         texts = [each[0].reading for each in replies]
         assert all(f"Question {number} Bye." in text or "ask me again" in text for number, text in enumerate(texts))
+        assert [turn["user_id"] for turn in care.turns()].count(LINUS) == len(asked) // 3
+        assert len(care.turns()) == len(asked)
         latencies = care.slack.outbox.latencies()
         assert len(latencies) >= 1000
         assert latencies[int(len(latencies) * 0.99)] < 1.0
