@@ -1,7 +1,7 @@
 """Brings to the platforms what nobody asked for: notices, and what was handed over to people. Knows no platform.
 
 Everything it brings stands in the database until a connector has said that it was posted: what a crash cuts off is posted by the next
-start. Only a crash between the post and that note makes a second post.
+start. Only a crash between the post and that note makes a second post: what can't be noted now, on a full disk, is noted later.
 """
 
 import asyncio
@@ -28,13 +28,17 @@ _AGAIN_SECONDS = (5.0, 15.0, 60.0, 300.0)
 _NEWS = timedelta(days=2)
 
 
+# Keeps in the database that something was posted.
+_Note = Callable[[], Awaitable[None]]
+
+
 @dataclass(frozen=True, slots=True)
 class _Parcel:
-    """One thing to bring to one platform. `bring` says whether the platform has a place for it."""
+    """One thing to bring to one platform. `bring` gives what is then to be noted; None: the platform has no place for it."""
 
     platform: str
     id: str
-    bring: Callable[[], Awaitable[bool]]
+    bring: Callable[[], Awaitable[_Note | None]]
 
 
 class Postman:
@@ -46,6 +50,7 @@ class Postman:
         self._woken = asyncio.Event()
         self._stopping = False
         self._nowhere: set[tuple[str, str]] = set()  # what a connector has no place for: not asked again before the next start
+        self._posted: dict[tuple[str, str], _Note] = {}  # and not noted yet
         self._failed: dict[tuple[str, str], tuple[int, float]] = {}  # how often, and when it may be tried again
 
     def wake(self) -> None:
@@ -103,37 +108,40 @@ class Postman:
             return
         try:
             async with asyncio.timeout(_POST_SECONDS):
-                if not await parcel.bring():
-                    self._nowhere.add(key)
+                await self._post_and_note(key, parcel)
             self._failed.pop(key, None)
-        except StoreError:
-            raise
-        except Exception as error:  # noqa: BLE001  # the edge of a parcel: whatever a platform does, the others go on
+        except Exception as error:  # noqa: BLE001  # the edge of a parcel: whatever a platform or the disk does, the others go on
             pause = _AGAIN_SECONDS[min(failures, len(_AGAIN_SECONDS) - 1)]
             self._failed[key] = failures + 1, time.monotonic() + pause
             told = {"platform": parcel.platform, "id": parcel.id, "error": type(error).__name__, "again_in": pause}
-            log.warning("could not be posted, trying again", extra=told)
+            log.warning("could not be posted, or noted as posted, trying again", extra=told)
 
-    async def _tell(self, connector: Connector, notice: Notice) -> bool:
+    async def _post_and_note(self, key: tuple[str, str], parcel: _Parcel) -> None:
+        """What was posted before is only noted."""
+        note = self._posted.get(key) or await parcel.bring()
+        if note is None:
+            self._nowhere.add(key)
+            return
+        self._posted[key] = note
+        await note()
+        del self._posted[key]
+
+    async def _tell(self, connector: Connector, notice: Notice) -> _Note | None:
         if not await connector.tell(notice):
-            return False
-        await self._archive.run(Store.told, notice, connector.platform, now())
-        return True
+            return None
+        return partial(self._archive.run, Store.told, notice, connector.platform, now())
 
-    async def _post(self, connector: Connector, handover: Handover) -> bool:
+    async def _post(self, connector: Connector, handover: Handover) -> _Note | None:
         turns = await self._archive.run(Store.thread, handover.platform, handover.conversation_id)
         message = await connector.hand_over(handover, tuple(turns))
         if message is None:
-            return False
-        await self._archive.run(Store.handover_posted, handover.id, message, turns, now())
-        return True
+            return None
+        return partial(self._archive.run, Store.handover_posted, handover.id, message, turns, now())
 
-    async def _relay(self, connector: Connector, handover: Handover, turn: Turn) -> bool:
+    async def _relay(self, connector: Connector, handover: Handover, turn: Turn) -> _Note | None:
         await connector.relay(handover, turn)
-        await self._archive.run(Store.relayed, turn.id, now())
-        return True
+        return partial(self._archive.run, Store.relayed, turn.id, now())
 
-    async def _reply(self, connector: Connector, handover: Handover, reply: ExpertReply) -> bool:
+    async def _reply(self, connector: Connector, handover: Handover, reply: ExpertReply) -> _Note | None:
         await connector.expert_replied(handover, reply)
-        await self._archive.run(Store.reply_sent, connector.platform, reply.message, now())
-        return True
+        return partial(self._archive.run, Store.reply_sent, connector.platform, reply.message, now())

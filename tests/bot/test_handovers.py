@@ -8,7 +8,7 @@ import pytest
 
 from bot.notices import OPERATORS, Notice
 from bot.postman import Postman
-from bot.store import NotYours, OptedOut, Store, UnknownHandover, UnknownTurn
+from bot.store import NotYours, OptedOut, StorageFull, Store, UnknownHandover, UnknownTurn
 from bot.turns import ExpertReply, Handover, Question, Status, Turn, now
 from tests.bot import test_service
 from tests.bot.conftest import Care, StartCare
@@ -138,6 +138,30 @@ async def test_a_platform_that_is_away_is_tried_again_after_a_pause_and_nothing_
     await again.go_round()
     await again.go_round()
     assert (platform.told, len(platform.posts)) == (["You taught me this"], 1)
+
+
+async def test_what_a_full_disk_keeps_from_being_noted_is_posted_once(
+    care: Care, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    care.store.notify([Notice("n1", "taught", "slack", "U1", "s", "You taught me this", now())])
+    await care.service.hand_over("slack", QUESTION.conversation_id, "U1")
+    disk, told = {"full": True}, Store.told
+
+    def keep(store: Store, *args: object) -> None:
+        if disk["full"]:
+            raise StorageFull("the disk is full")
+        told(store, *args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Store, "told", keep)
+    await care.service.postman.go_round()
+    await care.service.postman.go_round()  # within the pause
+    assert (platform.told, len(platform.posts)) == (["You taught me this"], 1), "what is behind it goes on"
+    assert care.service.postman._failed
+    for disk["full"] in (True, False, False):
+        care.service.postman._failed.clear()
+        await care.service.postman.go_round()
+    assert platform.told == ["You taught me this"]
+    assert care.store.untold("slack", now() - timedelta(days=1)) == []
 
 
 async def test_what_is_handed_over_survives_a_restart(start_care: StartCare) -> None:
