@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 from bot.connectors.slack.api import Block, SlackApi
 from bot.connectors.slack.budget import Budget
-from bot.connectors.slack.errors import Limited, NotStreaming
+from bot.connectors.slack.errors import Limited, NotStreaming, Unreachable
 from bot.connectors.slack.notes import notification
 
 
 class Post:
-    """A message that stands, streaming or not. `shown` is its text, None where nobody knows (a message from before a restart)."""
+    """A message that stands, streaming or not. `shown` is its text, None where nobody knows (one from before a restart)."""
 
     def __init__(self, api: SlackApi, budget: Budget, channel: str, ts: str, shown: str | None, *, streaming: bool) -> None:
         self._api = api
@@ -65,6 +65,10 @@ class Post:
             self._budget.appends.close(error.seconds)
         except NotStreaming:
             self._ended()
+        except Unreachable as error:
+            if error.sent:
+                self.shown = None  # the piece may stand there: it isn't sent again, the end puts all of it right
+            raise
 
     async def complete(self, text: str, below: Sequence[Block], patience: float, *, last: bool) -> None:
         """Makes it what it shall be: this text with this below it. May be called again. Raises SlackError.

@@ -68,6 +68,23 @@ async def test_a_stream_that_dies_is_put_right_in_the_same_message(start: Start)
         assert list(_feedback(growing))
 
 
+async def test_a_piece_whose_answer_got_lost_stands_there_once(start: Start) -> None:
+    steps = asyncio.Semaphore(3)
+    async with start(ScriptedEngine(step=steps.acquire)) as care:
+        asked = care.slack.mention(ADA, SUPPORT, "one two three four")
+        [growing] = await care.slack.until(lambda: care.slack.replies(asked))
+        care.slack.faults.lose_replies("chat.appendStream")
+        steps.release()
+        steps.release()
+        await care.slack.until(lambda: care.slack.called("chat.appendStream"))
+        for _ in range(20):
+            steps.release()
+        await care.answer(asked)
+        assert growing.reading.startswith("You asked: one two three four Bye.")
+        assert len(care.slack.replies(asked)) == 1
+        assert list(_feedback(growing))
+
+
 async def test_without_streaming_budget_an_answer_is_one_message(start: Start) -> None:
     async with start() as care:
         while care.connector._workspace.budget.starts.take():
