@@ -75,14 +75,14 @@ class Store(Learning, Handovers, Erasing):
         self._connection.close()
 
     def receive(self, question: Question, turn_id: str, domain: str) -> Turn:
-        """Records a question; an event, or an edition of a message, that was seen before gives the first turn.
+        """Records a question; an event, or a message in this edition or a later one, that was seen before gives the first turn.
 
         In a conversation that is handed over it is kept for the experts, and cancelled. An edited question that is asked again has its
         answer where the first one's is. Raises NotYours, UnknownTurn, Forgotten.
         """
         with self._write() as db:
             known = self._select(
-                "t.platform = ? AND t.event_id = ? OR t.platform = ? AND t.message = ? AND t.edition = ?",
+                "t.platform = ? AND t.event_id = ? OR t.platform = ? AND t.message = ? AND t.edition >= ?",
                 (question.platform, question.event_id, question.platform, question.message, question.edition),
                 question.user_id,
             )

@@ -154,7 +154,7 @@ class Listeners:
         try:
             if text and await self._service.asked_in(PLATFORM, str(said.name)) is not None:
                 await self._service.edit(self._question(said, text, ""))
-            elif events.mentions(said.text, self._workspace.identity.user):  # only now CARE is asked
+            elif said.direct or events.mentions(said.text, self._workspace.identity.user):  # only now CARE is asked, or hears of it
                 await self._heard(said, mentioned=True)
         except (Forgotten, NotYours) as error:
             log.info("an edit was not taken", extra={"event": said.event_id, "error": type(error).__name__})

@@ -1,8 +1,12 @@
 """Questions that people edit or delete, and answers that they stop."""
 
 import asyncio
+import itertools
 
-from bot.turns import Status
+import pytest
+
+from bot.store import StorageFull, Store
+from bot.turns import Question, Status, Turn
 from tests.bot.slack.conftest import Care, Start
 from tests.fakes.engine import ScriptedEngine
 from tests.fakes.slack import ADA, GRACE, SUPPORT
@@ -84,6 +88,23 @@ async def test_an_edit_while_the_first_message_is_being_posted_goes_on_in_that_m
         await care.slack.until(lambda: any("You asked: five six Bye." in each.reading for each in care.slack.answers(asked)))
         await care.idle()
         assert len(care.slack.replies(asked)) == 1
+
+
+async def test_what_could_not_be_recorded_before_it_was_edited_is_answered_once(care: Care, monkeypatch: pytest.MonkeyPatch) -> None:
+    receive, full = Store.receive, itertools.chain([True], itertools.repeat(False))
+
+    def receiving(store: Store, question: Question, turn_id: str, domain: str) -> Turn:
+        if next(full):
+            raise StorageFull("the disk is full")
+        return receive(store, question, turn_id, domain)
+
+    monkeypatch.setattr(Store, "receive", receiving)
+    asked = care.slack.say(ADA, care.slack.dm(ADA), "Why is my bil so hihg?")
+    care.slack.edit(asked, "Why is my bill so high?")
+    assert "You asked: Why is my bill so high?" in (await care.answer(asked)).reading
+    await care.idle()  # the first event has come again
+    assert [turn["question"] for turn in care.turns()] == ["Why is my bill so high?"]
+    assert len(care.slack.replies(asked)) == 1
 
 
 async def test_a_preview_that_slack_adds_is_no_edit(care: Care) -> None:
