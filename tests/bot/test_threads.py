@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from bot.store import Forgotten, NotYours
+from bot.store import Forgotten, NotYours, Store
 from bot.turns import Question, Rating, Status, Turn, now
 from tests.bot.conftest import Care, StartCare
 from tests.bot.test_service import Platform
@@ -77,6 +77,12 @@ async def test_two_editions_at_once_end_with_the_later_one(care: Care, platform:
     assert (await care.service.asked_in("slack", "T1/C1/1.0")).question.text == "Edition 3?"
 
 
+async def test_an_earlier_edition_that_comes_late_is_the_turn_of_the_later_one(care: Care, platform: Platform) -> None:
+    edited = await asked(care, replace(QUESTION, edition="2.0", text="Second?"))
+    late, fresh = await care.service.ask(replace(QUESTION, event_id="Ev2"))
+    assert (late.id, fresh, len(care.engine.requests)) == (edited.id, False, 1)
+
+
 async def test_a_deleted_message_is_forgotten_and_not_recorded_again(care: Care, platform: Platform) -> None:
     turn = await asked(care)
     await care.service.carries("slack", "T1/C1/5.0", turn.id)
@@ -93,6 +99,13 @@ async def test_a_message_deleted_before_its_event_comes_is_not_recorded(care: Ca
     await care.service.forget_message("slack", "T1/C1/1.0")
     with pytest.raises(Forgotten):
         await care.service.ask(QUESTION)
+
+
+async def test_a_deleted_message_that_asked_nothing_waits_for_no_reader(care: Care, monkeypatch: pytest.MonkeyPatch) -> None:
+    emptied: list[Store] = []
+    monkeypatch.setattr(Store, "empty_log", lambda store: emptied.append(store) or True)
+    await care.service.forget_message("slack", "T1/D1/9.0")
+    assert emptied == []
 
 
 async def test_a_message_deleted_while_it_is_answered_leaves_nothing(start_care: StartCare) -> None:
