@@ -241,7 +241,7 @@ class Answering:
         try:
             return await self._insist(Store.finish, self._turn.id, reply)
         except UnknownTurn:
-            return replace(self._turn, status=reply.status, reply=reply)  # deleted while it was being answered
+            return replace(self._turn, status=Status.CANCELLED, reply=reply)  # deleted while it was being answered
 
     async def _insist(self, method: Callable[Concatenate[Store, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Asks the store, and goes on asking while it refuses: what was acknowledged is kept until it can be stored."""

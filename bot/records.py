@@ -41,6 +41,10 @@ class Records:
         """A message carries a reply, or a part of it; of several turns the newest counts."""
         await self._archive.run(Store.carries, platform, message, turn_id)
 
+    async def carries_no_more(self, platform: str, message: str) -> None:
+        """A message that carried a reply is gone."""
+        await self._archive.run(Store.carries_no_more, platform, message)
+
     async def known(self, platform: str, conversation_id: str) -> bool:
         """Whether CARE has been asked anything in a conversation, or for a person."""
         return await self._archive.run(Store.known, platform, conversation_id)

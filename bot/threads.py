@@ -45,6 +45,11 @@ class Threads(Statements):
                 (platform, message, turn_id),
             )
 
+    def carries_no_more(self, platform: str, message: str) -> None:
+        """This message is gone."""
+        with self._write() as db:
+            db.execute("DELETE FROM replies WHERE platform = ? AND message = ?", (platform, message))
+
     def known(self, platform: str, conversation_id: str) -> bool:
         """Whether CARE has been asked anything in this conversation, or for a person."""
         tables = ("turns", "handovers")

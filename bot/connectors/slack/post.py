@@ -20,6 +20,7 @@ class Post:
         self._channel = channel
         self.ts = ts
         self.shown = shown
+        self.written = shown is not None  # by this process
         self.streaming = streaming
         self.idled = False  # ending its stream said that nothing more is coming
         self._below: Sequence[Block] = ()
@@ -96,7 +97,7 @@ class Post:
 
     async def _update(self, text: str, below: Sequence[Block], patience: float) -> None:
         await self._api.update(self._channel, self.ts, notification(text), [_markdown(text), *below], patience=patience)
-        self.shown, self._below = text, below
+        self.shown, self._below, self.written = text, below, True
 
     async def remove(self, patience: float) -> None:
         """Takes it away. Raises SlackError."""

@@ -180,8 +180,8 @@ class Writer:
     async def _grow(self, parts: list[str]) -> None:
         for number, part in enumerate(parts):
             if number < len(self._posts):
-                post, last = self._posts[number], number == len(parts) - 1
-                await (post.grow(part) if last else post.complete(part, (), _PATIENCE_SECONDS, last=False))
+                last = number == len(parts) - 1
+                await (self._posts[number].grow(part) if last else self._settle(number, part, (), last=False))
             elif not await self._open(part):
                 return
 
@@ -226,6 +226,10 @@ class Writer:
             self._posts += await self._strays()
             self._uncarried = list(self._posts)
             self._maybe = False
+        if await self._is_erased():
+            await self._remove_rest(0)
+            self._line.close(self.thread, idled=False)
+            return
         whole = _MUCH_TOO_LONG if self._gives_up else self._draft.closing(self._workspace.hosts, began=bool(self._posts))
         parts = text.split(whole, self._limit) if whole else []
         below = await self._blocks() if parts else ()
@@ -237,18 +241,30 @@ class Writer:
         self._line.close(self.thread, idled=any(post.idled for post in self._posts))
         await self._introduced()
 
+    async def _is_erased(self) -> bool:
+        """Its question was deleted, or its asker forgotten, while this was written or waited for Slack."""
+        try:
+            await self._workspace.service.turn(self._turn.id)
+        except UnknownTurn:
+            return True
+        return False
+
     async def _forget_if_erased(self) -> None:
-        """Its question was deleted, or its asker forgotten, while this was being written: then nothing of it stays."""
-        if self._draft.final is not None:
-            try:
-                await self._workspace.service.turn(self._turn.id)
-            except UnknownTurn:
-                await self._remove_rest(0)
+        """Then nothing of it stays."""
+        if self._draft.final is not None and await self._is_erased():
+            await self._remove_rest(0)
 
     async def _settle(self, number: int, part: str, below: Sequence[Block], *, last: bool) -> None:
-        if number < len(self._posts):
-            await self._posts[number].complete(part, below, _PATIENCE_SECONDS, last=last)
-            return
+        while number < len(self._posts):
+            post = self._posts[number]
+            try:
+                await post.complete(part, below, _PATIENCE_SECONDS, last=last)
+            except Gone:
+                if post.written:
+                    raise
+                await self._drop(post)  # it was deleted before it was this process's: the words come anew
+            else:
+                return
         assert self.thread is not None
         try:
             post = await Post.write(
@@ -264,8 +280,14 @@ class Writer:
         while len(self._posts) > kept:
             with suppress(Gone):
                 await self._posts[-1].remove(_PATIENCE_SECONDS)
-            self._posts.pop()
-        self._uncarried = [post for post in self._uncarried if post in self._posts]
+            await self._drop(self._posts[-1])
+
+    async def _drop(self, post: Post) -> None:
+        """It stands there no more."""
+        await self._workspace.service.carries_no_more(PLATFORM, str(self._question.beside(post.ts)))
+        post.abandon()
+        self._posts.remove(post)
+        self._uncarried = [each for each in self._uncarried if each is not post]
 
     async def _blocks(self) -> Sequence[Block]:
         """What stands below an answer: the thumbs, and for a newcomer what CARE is."""

@@ -5,11 +5,13 @@ import itertools
 
 import pytest
 
+from bot.connectors.slack import delivery
 from bot.store import StorageFull, Store
 from bot.turns import Question, Status, Turn
 from tests.bot.slack.conftest import Care, Start
 from tests.fakes.engine import ScriptedEngine
 from tests.fakes.slack import ADA, GRACE, SUPPORT
+from tests.fakes.slack.workspace import Message
 
 
 async def test_an_edited_question_is_answered_again_in_the_same_message(care: Care) -> None:
@@ -167,6 +169,48 @@ async def test_a_question_whose_event_comes_after_its_deletion_is_not_answered(c
     assert care.turns() == []
 
 
+async def late(care: Care) -> Message:
+    """A question whose answer waits for Slack for longer than the service does."""
+    care.slack.faults.refuse("chat.startStream", "method_not_supported_for_channel_type", times=2)
+    care.slack.faults.rate_limit("chat.postMessage", times=1, retry_after=1)
+    asked = care.slack.mention(ADA, SUPPORT, "My card number is 4111")
+    await care.slack.until(lambda: care.turns() and care.turns()[0]["status"] == Status.ANSWERED)
+    await care.slack.until(lambda: not care.service._tasks)
+    assert care.slack.replies(asked) == []
+    return asked
+
+
+async def test_a_question_deleted_while_its_answer_waits_for_slack_leaves_nothing(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "_FINISH_SECONDS", 0.1)
+    async with start() as care:
+        asked = await late(care)
+        care.slack.delete(asked)
+        await care.slack.until(lambda: not care.turns() and not care.connector._deliveries._open)
+        await care.idle()
+        assert care.slack.replies(asked) == []
+
+
+async def test_who_is_forgotten_while_an_answer_waits_for_slack_gets_none(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "_FINISH_SECONDS", 0.1)
+    async with start() as care:
+        asked = await late(care)
+        await care.service.forget("slack", ADA)
+        await care.slack.until(lambda: not care.connector._deliveries._open)
+        assert care.slack.replies(asked) == []
+
+
+async def test_a_question_edited_while_its_answer_waits_for_slack_has_one_answer(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "_FINISH_SECONDS", 0.1)
+    async with start() as care:
+        asked = await late(care)
+        care.slack.edit(asked, f"<@{care.slack.app_user}> Why is my bill so high?")
+        await care.slack.until(lambda: len(care.turns()) == 2 and not care.connector._deliveries._open)
+        await care.idle()
+        [answer] = care.slack.replies(asked)
+        assert "You asked: Why is my bill so high?" in answer.reading
+        assert [turn["status"] for turn in care.turns()] == [Status.DELIVERED, Status.DELIVERED]
+
+
 async def test_an_answer_that_somebody_deletes_is_given_up(start: Start) -> None:
     steps = asyncio.Semaphore(2)
     async with start(ScriptedEngine(step=steps.acquire)) as care:
@@ -176,6 +220,16 @@ async def test_an_answer_that_somebody_deletes_is_given_up(start: Start) -> None
         await care.slack.until(lambda: care.turns()[0]["status"] == Status.CANCELLED)
         await care.idle()
         assert care.slack.replies(asked) == []
+
+
+async def test_an_edit_after_the_answer_was_deleted_is_answered_in_a_new_message(care: Care) -> None:
+    asked = care.slack.mention(ADA, SUPPORT, "Why is my bil so hihg?")
+    care.slack.erase(await care.answer(asked))
+    await care.idle()
+    care.slack.edit(asked, f"<@{care.slack.app_user}> Why is my bill so high?")
+    again = await care.answer(asked)
+    assert "You asked: Why is my bill so high?" in again.reading
+    assert [row["message"].rpartition("/")[2] for row in care.store._rows("SELECT message FROM replies")] == [again.ts]
 
 
 async def test_slacks_stop_button_cancels_the_generation(start: Start) -> None:
