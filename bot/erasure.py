@@ -62,7 +62,7 @@ class Erasing(Threads):
         return erased
 
     def forget_message(self, platform: str, message: str, now: datetime) -> list[str]:
-        """Erases what was asked in a message with all that hangs on it; which messages carried the replies.
+        """Erases what was asked in a message with all that hangs on it; which messages carried the replies, to be taken away.
 
         The message is not recorded again, should its event come late or twice.
         """
@@ -76,11 +76,24 @@ class Erasing(Threads):
                 (*asked, *asked),
             ).fetchall()
             self._leave_files("own.platform = ? AND own.message = ?", asked, now)
+            db.executemany(
+                "INSERT INTO removals (platform, message) VALUES (?, ?) ON CONFLICT DO NOTHING",
+                [(platform, row["message"]) for row in carriers],
+            )
             gone = db.execute("DELETE FROM turns WHERE platform = ? AND message = ?", asked).rowcount
             self._keep_tombstones([tombstone("message", platform, message)], now)
         if gone:  # otherwise nothing of it can be in the log, and other readers would hold up everybody
             self.empty_log()
         return sorted(row["message"] for row in carriers)
+
+    def to_take_away(self, platform: str) -> list[str]:
+        """The messages that carried replies to what was deleted, and may still stand there."""
+        return [str(row["message"]) for row in self._rows("SELECT message FROM removals WHERE platform = ? ORDER BY message", (platform,))]
+
+    def taken_away(self, platform: str, message: str) -> None:
+        """That message is gone."""
+        with self._write() as db:
+            db.execute("DELETE FROM removals WHERE platform = ? AND message = ?", (platform, message))
 
     def delete_conversation(self, platform: str, conversation_id: str, user_id: str, now: datetime) -> int:
         """Erases a person's turns of a conversation with their ratings, also from the write-ahead log; how many."""

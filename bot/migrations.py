@@ -233,3 +233,11 @@ def what_experts_answered(db: Database) -> None:
         """
     )
     db.execute("CREATE INDEX expert_replies_by_handover ON expert_replies (handover_id)")
+
+
+@migrations()
+def removals(db: Database) -> None:
+    """Messages that carried replies to what was deleted, until the platform has taken them away."""
+    db.execute(
+        "CREATE TABLE removals (platform TEXT NOT NULL, message TEXT NOT NULL, PRIMARY KEY (platform, message)) STRICT, WITHOUT ROWID"
+    )

@@ -45,6 +45,14 @@ class Records:
         """A message that carried a reply is gone."""
         await self._archive.run(Store.carries_no_more, platform, message)
 
+    async def to_take_away(self, platform: str) -> list[str]:
+        """The names of messages that carried replies to what was deleted, and may still stand there."""
+        return await self._archive.run(Store.to_take_away, platform)
+
+    async def taken_away(self, platform: str, message: str) -> None:
+        """A message that carried a reply to what was deleted is gone."""
+        await self._archive.run(Store.taken_away, platform, message)
+
     async def known(self, platform: str, conversation_id: str) -> bool:
         """Whether CARE has been asked anything in a conversation, or for a person."""
         return await self._archive.run(Store.known, platform, conversation_id)

@@ -6,7 +6,7 @@ import logging
 from aiohttp import web
 
 from bot.connectors.base import Delivery
-from bot.connectors.slack import blocks
+from bot.connectors.slack import blocks, removals
 from bot.connectors.slack.actions import Actions
 from bot.connectors.slack.api import SlackApi
 from bot.connectors.slack.bolt import Bolt, Ears
@@ -104,6 +104,7 @@ class SlackConnector:
         log.info("connected to Slack", extra={"team": me.team, "by": "sockets" if self._sockets is not None else "HTTP"})
         if self._sockets is not None:
             self._sockets.start()
+        self._workspace.spawn(removals.go_on(self._workspace), "answers to questions that were deleted before")
 
     async def stop_intake(self) -> None:
         """Nothing new from now on: Slack keeps it for the next start."""

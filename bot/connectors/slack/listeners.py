@@ -6,13 +6,12 @@ after every lost acknowledgement: the store's unique keys make one question of t
 
 import logging
 
-from bot.connectors.slack import blocks, events, notes
+from bot.connectors.slack import blocks, events, notes, removals
 from bot.connectors.slack.bolt import Payload
 from bot.connectors.slack.delivery import Deliveries
-from bot.connectors.slack.errors import Gone
 from bot.connectors.slack.events import Said
 from bot.connectors.slack.handover import Handovers
-from bot.connectors.slack.names import PLATFORM, Name, parse
+from bot.connectors.slack.names import PLATFORM, Name
 from bot.connectors.slack.people import People
 from bot.connectors.slack.wishes import says_more, wishes_for_a_person
 from bot.connectors.slack.workspace import Once, Workspace
@@ -171,7 +170,7 @@ class Listeners:
             self._service.cancel(answered.id)  # nobody reads it any more
         elif await self._may_have_asked(event, name):
             for carrier in await self._service.forget_message(PLATFORM, str(name)):
-                self._workspace.spawn(self._take_away(parse(carrier)), "the answer to a deleted question")
+                self._workspace.spawn(removals.take_away(self._workspace, carrier), "the answer to a deleted question")
 
     async def _may_have_asked(self, event: Payload, name: Name) -> bool:
         """Whether a deleted message is one that CARE was asked in, or will be: its event may still be on its way."""
@@ -184,9 +183,3 @@ class Listeners:
             return True
         thread = events.text(before, "thread_ts")
         return bool(thread) and await self._service.known(PLATFORM, str(name.beside(thread)))
-
-    async def _take_away(self, message: Name) -> None:
-        try:
-            await self._workspace.api.delete(message.channel, message.ts, patience=600.0)
-        except Gone:
-            return

@@ -5,12 +5,12 @@ import itertools
 
 import pytest
 
-from bot.connectors.slack import delivery
+from bot.connectors.slack import delivery, workspace
 from bot.store import StorageFull, Store
 from bot.turns import Question, Status, Turn
 from tests.bot.slack.conftest import Care, Start
 from tests.fakes.engine import ScriptedEngine
-from tests.fakes.slack import ADA, GRACE, SUPPORT
+from tests.fakes.slack import ADA, GRACE, SUPPORT, FakeSlack
 from tests.fakes.slack.workspace import Message
 
 
@@ -145,6 +145,23 @@ async def test_a_deleted_question_is_forgotten_and_its_answer_taken_away(care: C
     await care.idle()
     assert care.turns() == []
     assert care.ratings() == []
+
+
+async def test_what_slack_could_not_take_away_is_taken_away_after_the_next_start(
+    start: Start, slack: FakeSlack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workspace, "_CLOSE_SECONDS", 0.1)
+    async with start() as care:
+        asked = care.slack.say(ADA, care.slack.dm(ADA), "My card number is 4111")
+        answer = await care.answer(asked)
+        slack.faults.outage("chat.delete", times=1000)
+        slack.delete(asked)
+        await slack.until(lambda: not care.turns())
+    slack.faults.clear()
+    assert not answer.deleted
+    async with start() as care:
+        await slack.until(lambda: answer.deleted)
+        await slack.until(lambda: not care.store.to_take_away("slack"))
 
 
 async def test_a_question_deleted_while_it_is_being_answered_leaves_nothing(start: Start) -> None:
