@@ -40,6 +40,7 @@ class Erasing(Threads):
         """
         who = (platform, user_id)
         with self._write() as db:
+            db.execute("DELETE FROM erasures WHERE person = ? AND examples IS NULL", (f"{platform}:{user_id}",))
             examples = [f"turn/{row['id']}" for row in db.execute(_TAINTED, {"platform": platform, "user": user_id})]
             names = self._names_that_may_come_again(platform, user_id, now - _MAY_COME_AGAIN)
             db.execute(
@@ -60,6 +61,24 @@ class Erasing(Threads):
             self._note(erased)
         self.empty_log()
         return erased
+
+    def wish_to_be_forgotten(self, platform: str, user_id: str, erasure_id: str, now: datetime) -> None:
+        """This person is to be erased: by the next start at the latest. One wish a person is enough."""
+        person = f"{platform}:{user_id}"
+        with self._write() as db:
+            db.execute(
+                """
+                INSERT INTO erasures (id, at, person_sha256, turns, ratings, person) SELECT ?1, ?2, ?3, 0, 0, ?4
+                WHERE NOT EXISTS (SELECT 1 FROM erasures WHERE person = ?4 AND examples IS NULL)
+                """,
+                (erasure_id, time_to_text(now), hashlib.sha256(person.encode()).hexdigest(), person),
+            )
+
+    def wishes_to_be_forgotten(self) -> list[tuple[str, str]]:
+        """Who is still to be erased, by platform and user id, in the order of their wishes."""
+        rows = self._rows("SELECT person FROM erasures WHERE person IS NOT NULL AND examples IS NULL ORDER BY at, id")
+        people = [str(row["person"]).partition(":") for row in rows]
+        return [(platform, user_id) for platform, _, user_id in people]
 
     def forget_message(self, platform: str, message: str, now: datetime) -> list[str]:
         """Erases what was asked in a message with all that hangs on it; which messages carried the replies, to be taken away.
@@ -106,7 +125,7 @@ class Erasing(Threads):
 
     def pending_erasures(self) -> list[Erasure]:
         """Erasures that are not known to be finished outside of the database, oldest first."""
-        rows = self._rows("SELECT * FROM erasures WHERE person IS NOT NULL ORDER BY at, id")
+        rows = self._rows("SELECT * FROM erasures WHERE person IS NOT NULL AND examples IS NOT NULL ORDER BY at, id")
         return [
             Erasure(
                 row["id"],

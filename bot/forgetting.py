@@ -53,6 +53,8 @@ def forget(store: Store, shelf: Shelf, home: Path, platform: str, user_id: str) 
 
 def finish(store: Store, shelf: Shelf, home: Path, *, within_night: bool = False) -> list[Receipt]:
     """Goes on with what a crash, or a night that ran meanwhile, left to do. Raises as `forget`."""
+    for platform, user_id in store.wishes_to_be_forgotten():
+        store.erase_person(platform, user_id, new_id(), now())
     return [_finish(store, shelf, home, erasure, within_night=within_night) for erasure in store.pending_erasures()]
 
 

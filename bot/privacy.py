@@ -13,6 +13,7 @@ from bot.forgetting import Receipt
 from bot.postman import Postman
 from bot.settings import Settings
 from bot.store import Store, StoreError
+from bot.turns import new_id, now
 from model.errors import EngineError
 from model.shelf import Shelf
 
@@ -35,6 +36,10 @@ class Privacy(ABC):
     async def export(self, platform: str, user_id: str) -> str:
         """All that is kept of a person, as JSON."""
         return exported(platform, user_id, await self._archive.run(Store.kept_of, platform, user_id))
+
+    async def wish_to_be_forgotten(self, platform: str, user_id: str) -> None:
+        """Keeps that this person has to be forgotten: should `forget` not come to its end, the next start does it."""
+        await self._archive.run(Store.wish_to_be_forgotten, platform, user_id, new_id(), now())
 
     async def forget(self, platform: str, user_id: str) -> Receipt:
         """Erases everything of a person; LoRAs that were trained on it never answer again. Their opt-out stays.
@@ -67,7 +72,9 @@ class Privacy(ABC):
         What can't be cleared away now keeps nobody from being answered: it stays pending.
         """
         try:
-            if await self._archive.run(Store.pending_erasures):
+            wishes = await self._archive.run(Store.wishes_to_be_forgotten)
+            pending = await self._archive.run(Store.pending_erasures)
+            if wishes or pending:
                 await asyncio.to_thread(self._finish)
         except (StoreError, EngineError, OSError) as error:
             log.error(

@@ -122,9 +122,10 @@ class Commands:
         await self._workspace.api.open_view(events.text(body, "trigger_id"), blocks.forget_modal())
 
     async def forget(self, body: Payload) -> None:
-        """The dialog was confirmed: they are told once nothing is left."""
+        """The dialog was confirmed: the wish is kept at once, and they are told once nothing is left."""
         user = events.text(body, "user", "id")
         if user:
+            await self._service.wish_to_be_forgotten(PLATFORM, user)
             self._workspace.spawn(self._erase(user), "the erasure of a person")
 
     async def _erase(self, user: str) -> None:

@@ -1,20 +1,22 @@
 """`/care`, the tabs and the operators' buttons."""
 
+import asyncio
 import json
 from pathlib import Path
 
 import pytest
 
-from bot.connectors.slack import blocks
+from bot.connectors.slack import blocks, workspace
 from bot.connectors.slack.connector import SlackConnector
 from bot.connectors.slack.manifest import EVENTS
 from bot.notices import OPERATORS, Notice
+from bot.service import Service
 from bot.settings import Settings
 from bot.store import Store
 from bot.turns import now
 from tests.bot.slack.conftest import Care, Start
 from tests.fakes.loras import shelved
-from tests.fakes.slack import ADA, ADMINS, EVE, GRACE, LINUS, PARTNERS, SUPPORT
+from tests.fakes.slack import ADA, ADMINS, EVE, GRACE, LINUS, PARTNERS, SUPPORT, FakeSlack
 from tests.fakes.slack.workspace import Message
 
 
@@ -76,6 +78,22 @@ async def test_forget_me_asks_first_and_then_leaves_nothing(care: Care) -> None:
     await care.slack.submit(view, {})
     await care.slack.until(lambda: any("is erased" in each.reading for each in care.slack.messages(care.slack.dm(ADA))))
     assert [turn["user_id"] for turn in care.turns()] == [GRACE]
+
+
+async def test_a_wish_to_be_forgotten_survives_a_stop(start: Start, slack: FakeSlack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workspace, "_CLOSE_SECONDS", 0.1)
+    monkeypatch.setattr(Service, "forget", lambda *_: asyncio.Event().wait())
+    async with start() as care:
+        await care.answer(slack.mention(ADA, SUPPORT, "My card number is 4111"))
+        await care.answer(slack.mention(GRACE, SUPPORT, "And mine?"))
+        await slack.command("/care", "forget me", ADA, SUPPORT)
+        await slack.submit(await slack.until(lambda: slack.open_view(ADA)), {})
+        assert len(care.turns()) == 2
+    async with start() as care:
+        await care.service.finish_forgetting()
+        assert [turn["user_id"] for turn in care.turns()] == [GRACE]
+        assert care.store.wishes_to_be_forgotten() == []
+        assert care.store.pending_erasures() == []
 
 
 async def test_strangers_get_no_command(care: Care) -> None:
