@@ -54,7 +54,7 @@ class Actions:
         teacher, author = events.text(body, "user", "id"), events.text(body, "message", "user")
         if await self._people.is_stranger(teacher, events.text(body, "user", "team_id") or None):
             self._tell(body, NOT_FOR_STRANGERS)
-        elif not author or events.inner(body, "message").get("bot_id"):
+        elif author in ("", self._workspace.identity.user) or events.inner(body, "message").get("bot_id"):
             self._tell(body, NOT_A_COLLEAGUES)
         else:
             self._tell(body, await self._teach(body, teacher, author))
