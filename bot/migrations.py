@@ -112,8 +112,8 @@ def names(db: Database) -> None:
 
 
 @migrations()
-def threads_and_handovers(db: Database) -> None:
-    """Which messages asked and answered, which conversation goes on where, what people took over, and what was forgotten."""
+def threads(db: Database) -> None:
+    """Which messages asked and answered, which conversation goes on where, who knows what CARE is, and what was forgotten."""
     db.execute("ALTER TABLE turns ADD COLUMN message TEXT")
     db.execute("ALTER TABLE turns ADD COLUMN edition TEXT NOT NULL DEFAULT ''")
     db.execute("CREATE UNIQUE INDEX turns_by_message ON turns (platform, message, edition) WHERE message IS NOT NULL")
@@ -142,6 +142,12 @@ def threads_and_handovers(db: Database) -> None:
     db.execute(
         "CREATE TABLE introduced (platform TEXT NOT NULL, user_id TEXT NOT NULL, at TEXT NOT NULL, PRIMARY KEY (platform, user_id)) STRICT"
     )
+    db.execute("CREATE TABLE forgotten (sha256 TEXT PRIMARY KEY NOT NULL, at TEXT NOT NULL) STRICT, WITHOUT ROWID")
+
+
+@migrations()
+def handovers(db: Database) -> None:
+    """What people took over, what was written to them since, and which notices a platform has posted."""
     db.execute(
         """
         CREATE TABLE handovers (
@@ -179,7 +185,6 @@ def threads_and_handovers(db: Database) -> None:
         ) STRICT, WITHOUT ROWID
         """
     )
-    db.execute("CREATE TABLE forgotten (sha256 TEXT PRIMARY KEY NOT NULL, at TEXT NOT NULL) STRICT, WITHOUT ROWID")
 
 
 @migrations()
