@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Coroutine
+from weakref import WeakValueDictionary
 
 from bot.connectors.slack.api import Blocks, Identity, SlackApi
 from bot.connectors.slack.budget import Budget
@@ -37,6 +38,7 @@ class Workspace:
         self._identity: Identity | None = None
         self._introduced = asyncio.Event()
         self._claimed: set[str] = set()
+        self._threads: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._roots: OrderedDict[str, str] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -57,6 +59,10 @@ class Workspace:
         """Who CARE is here, once Slack has said so."""
         await self._introduced.wait()
         return self.identity
+
+    def posting_in(self, thread: Name) -> asyncio.Lock:
+        """Held while a message is posted in a thread and noted as its answer's: until then it looks like nobody's."""
+        return self._threads.setdefault(str(thread), asyncio.Lock())
 
     def claim(self, message: str) -> bool:
         """Whether nobody else in this process took that message for theirs."""

@@ -95,7 +95,7 @@ class Writer:
             self._posts = [self._known(ts) for ts in sorted(names)]
             self._uncarried = [post for post in self._posts if post.ts in self._inherited]
         if self.thread is None:  # it is from before this start
-            self._maybe = self._maybe or not self._posts
+            self._maybe = True
             self.thread = await self._root()
         self._line.open(self.thread, self._turn.question.text)
 
@@ -192,9 +192,14 @@ class Writer:
             await self._line.show(self.thread, status.WRITING)
             return False
         to = (self._question.team, self._turn.question.user_id)
-        post = await Post.start(self._workspace.api, self._workspace.budget, self._question.channel, self.thread, part, *to)
-        await self._own(post)
+        async with self._posting():
+            post = await Post.start(self._workspace.api, self._workspace.budget, self._question.channel, self.thread, part, *to)
+            await self._own(post)
         return True
+
+    def _posting(self) -> asyncio.Lock:
+        assert self.thread is not None
+        return self._workspace.posting_in(self._question.beside(self.thread))
 
     async def _own(self, post: Post) -> None:
         self._line.went()
@@ -223,8 +228,10 @@ class Writer:
         """Everything as it shall stay. May be called again after it failed."""
         assert self.thread is not None
         if self._maybe:
-            self._posts += await self._strays()
-            self._uncarried = list(self._posts)
+            async with self._posting():
+                self._posts += await self._strays()
+                self._uncarried = list(self._posts)
+                await self._carry()
             self._maybe = False
         if await self._is_erased():
             await self._remove_rest(0)
@@ -266,14 +273,14 @@ class Writer:
             else:
                 return
         assert self.thread is not None
-        try:
-            post = await Post.write(
-                self._workspace.api, self._workspace.budget, self._question.channel, self.thread, part, below, _PATIENCE_SECONDS
-            )
-        except Unreachable as error:
-            self._maybe = self._maybe or error.sent
-            raise
-        await self._own(post)
+        where = (self._question.channel, self.thread)
+        async with self._posting():
+            try:
+                post = await Post.write(self._workspace.api, self._workspace.budget, *where, part, below, _PATIENCE_SECONDS)
+            except Unreachable as error:
+                self._maybe = self._maybe or error.sent
+                raise
+            await self._own(post)
 
     async def _remove_rest(self, kept: int) -> None:
         """Messages of an earlier, longer answer."""

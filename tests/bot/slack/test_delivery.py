@@ -292,6 +292,32 @@ async def test_an_answer_that_a_crash_left_unclaimed_is_found_and_finished(start
         assert slack.answers(asked) == [growing]
 
 
+async def test_of_two_answers_on_their_way_in_a_thread_neither_takes_the_others_message(
+    start: Start, slack: FakeSlack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first looks for its message, whose receipt got lost, while the second's is posted and not noted yet."""
+    async with start() as care:
+        slack.faults.refuse("chat.startStream", "method_not_supported_for_channel_type", times=100)
+        root = slack.mention(ADA, SUPPORT, "Hello")
+        await care.answer(root)
+        slack.faults.lose_replies("chat.postMessage")
+        slack.mention(ADA, SUPPORT, "first", thread_ts=root.ts)
+        await slack.until(lambda: any("You asked: first" in reply.reading for reply in slack.replies(root)))
+        real = care.service.carries
+
+        async def late(*note: str) -> None:
+            await asyncio.sleep(1.5)  # the first looks after a second
+            await real(*note)
+
+        monkeypatch.setattr(care.service, "carries", late)
+        slack.mention(ADA, SUPPORT, "second", thread_ts=root.ts)
+        await slack.until(lambda: [turn["status"] for turn in care.turns()] == [Status.DELIVERED] * 3, 20)
+        await care.idle()
+        shown = [reply.reading for reply in slack.answers(root)]
+        assert [sum(f"You asked: {words} Bye." in each for each in shown) for words in ("Hello", "first", "second")] == [1, 1, 1]
+        assert len(shown) == 3
+
+
 async def test_a_question_from_before_a_restart_in_a_thread_is_answered_in_that_thread(start: Start, slack: FakeSlack) -> None:
     going = asyncio.Event()
     async with start(ScriptedEngine(step=going.wait)) as care:
