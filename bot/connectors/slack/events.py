@@ -24,6 +24,7 @@ class Said:
     event_id: str
     name: Name
     thread: str | None  # the message that its thread began with; None: it is in no thread
+    under: str | None  # who wrote that one, where Slack says
     user: str
     text: str  # as Slack writes it
     files: int
@@ -78,6 +79,7 @@ def said(body: Json, team: str, message: Json | None = None) -> Said | None:
         event_id=event_id,
         name=name,
         thread=thread or None,
+        under=text(message, "parent_user_id") or None,
         user=user,
         text=text(message, "text"),
         files=len(files) if isinstance(files, list) else 0,

@@ -17,6 +17,9 @@ log = logging.getLogger(__name__)
 
 _PATIENCE_SECONDS = 40.0  # the postman gives a post a minute
 ENDED = "This conversation was handed back to CARE: what you write here does not reach the asker any more."
+NOBODYS = (
+    "What you write here reaches nobody: no conversation belongs to this message. Is the same one posted a second time? Write under that."
+)
 NO_FILES = "Only your words reach the asker: I can't bring files or pictures."
 GONE = "The asker's conversation is not there any more: what you wrote could not be brought to them."
 
@@ -135,6 +138,7 @@ class Handovers:
             return False
         handover = await self._service.handover_at(PLATFORM, str(said.name.beside(said.thread)))
         if handover is None:
+            await self._warn(said)
             return False
         text = events.plain(said.text, self._workspace.identity.user)
         brought = handover.ended_at is None and bool(text)
@@ -144,6 +148,14 @@ class Handovers:
             told = ENDED if handover.ended_at is not None else NO_FILES
             self._workspace.whisper(said.name.channel, said.user, told, thread_ts=said.thread)
         return True
+
+    async def _warn(self, said: Said) -> None:
+        """A post whose receipt got lost is made again, and only the second is known: nobody must write under the first unheard."""
+        me = self._workspace.identity.user
+        if said.under != me or events.mentions(said.text, me) or not self._once.first(f"expert {said.name}"):
+            return
+        if not await self._service.known(PLATFORM, str(said.name.beside(said.root))):
+            self._workspace.whisper(said.name.channel, said.user, NOBODYS, thread_ts=said.thread)
 
     async def bring(self, handover: Handover, reply: ExpertReply) -> None:
         """Brings an expert's words to the asker. Raises SlackError."""

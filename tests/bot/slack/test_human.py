@@ -16,6 +16,14 @@ async def _posted(care: Care) -> Message:
     return (await care.slack.until(lambda: [each for each in care.slack.messages(EXPERTS) if each.thread_ts is None]))[0]
 
 
+async def _handed_over(care: Care) -> tuple[Message, Message]:
+    """A question whose asker then wanted a person, and the experts' post."""
+    asked = care.slack.mention(ADA, SUPPORT, "Why is my bill so high?")
+    await care.answer(asked)
+    care.slack.say(ADA, SUPPORT, "human", thread_ts=asked.ts)
+    return asked, await _posted(care)
+
+
 @pytest.fixture
 async def posting(care: Care) -> object:
     task = asyncio.create_task(care.service.postman.follow())
@@ -49,10 +57,7 @@ async def test_who_speaks_of_people_is_answered(care: Care, words: str) -> None:
 
 @pytest.mark.usefixtures("posting")
 async def test_the_whole_way_to_a_person_and_back(care: Care) -> None:
-    asked = care.slack.mention(ADA, SUPPORT, "Why is my bill so high?")
-    await care.answer(asked)
-    care.slack.say(ADA, SUPPORT, "human", thread_ts=asked.ts)
-    post = await _posted(care)
+    asked, post = await _handed_over(care)
     assert "Why is my bill so high?" in post.reading
     assert "You asked: Why is my bill so high?" in post.reading
 
@@ -105,10 +110,7 @@ async def test_a_channels_thread_that_begins_with_the_wish_for_a_person_is_heard
 
 @pytest.mark.usefixtures("posting")
 async def test_an_experts_word_told_of_twice_arrives_once(care: Care) -> None:
-    asked = care.slack.mention(ADA, SUPPORT, "Why is my bill so high?")
-    await care.answer(asked)
-    care.slack.say(ADA, SUPPORT, "human", thread_ts=asked.ts)
-    post = await _posted(care)
+    asked, post = await _handed_over(care)
     care.slack.outbox.duplicates = 1.0
     care.slack.say(GRACE, EXPERTS, "You called Norway.", thread_ts=post.ts)
     await care.slack.until(lambda: any("You called Norway" in each.reading for each in care.slack.replies(asked)))
@@ -154,12 +156,21 @@ async def test_an_expert_who_sends_a_file_hears_that_only_words_arrive(care: Car
     await care.slack.until(lambda: any("See page 3" in each.reading for each in care.slack.replies(asked)))
 
 
+async def test_who_writes_under_a_post_that_was_made_twice_hears_that_nobody_reads_it(care: Care) -> None:
+    asked = care.slack.mention(ADA, SUPPORT, "human")
+    await care.slack.until(lambda: any("passed this conversation on" in each.reading for each in care.slack.replies(asked)))
+    await care.idle()
+    care.slack.faults.lose_replies("chat.postMessage")
+    await care.service.postman.go_round()
+    first = await _posted(care)
+    care.slack.say(GRACE, EXPERTS, "You called Norway.", thread_ts=first.ts)
+    await care.slack.until(lambda: any("reaches nobody" in each.reading for each in care.slack.ephemerals))
+    assert [each.ephemeral_to for each in care.slack.ephemerals] == [GRACE]
+
+
 @pytest.mark.usefixtures("posting")
 async def test_after_it_was_handed_back_an_expert_hears_that_nobody_reads_it(care: Care) -> None:
-    asked = care.slack.mention(ADA, SUPPORT, "Why is my bill so high?")
-    await care.answer(asked)
-    care.slack.say(ADA, SUPPORT, "human", thread_ts=asked.ts)
-    post = await _posted(care)
+    asked, post = await _handed_over(care)
     await care.slack.click(post, blocks.HAND_BACK, GRACE)
     await care.slack.click(post, blocks.HAND_BACK, GRACE) if _has_button(post) else None
     care.slack.say(GRACE, EXPERTS, "One more thing", thread_ts=post.ts)
@@ -177,10 +188,7 @@ def _has_button(post: Message) -> bool:
 
 @pytest.mark.usefixtures("posting")
 async def test_a_hand_back_button_with_a_foreign_value_hands_nothing_back(care: Care) -> None:
-    asked = care.slack.mention(ADA, SUPPORT, "Why is my bill so high?")
-    await care.answer(asked)
-    care.slack.say(ADA, SUPPORT, "human", thread_ts=asked.ts)
-    post = await _posted(care)
+    asked, post = await _handed_over(care)
     pressed = await care.slack.click(post, blocks.HAND_BACK, GRACE, value="somebody-elses")
     assert pressed.acked
     await care.slack.until(lambda: any("not handed over any more" in each.reading for each in care.slack.ephemerals))

@@ -47,15 +47,16 @@ def envelope(workspace: Workspace, event: Json, *, shared: bool = False) -> Json
     }
 
 
-def message(channel: Channel, said: Message, person: Person) -> Json:
-    """A new message, as everybody in the channel is told of it."""
+def message(channel: Channel, said: Message, person: Person, parent: str | None = None) -> Json:
+    """A new message, as everybody in the channel is told of it; `parent` wrote the message that its thread began with."""
     teams = {"team": person.team, "user_team": person.team, "source_team": person.team} if channel.shared else {}
-    return {**said.json(), "channel": channel.id, "channel_type": channel.type, "event_ts": said.ts, **teams}
+    under = {"parent_user_id": parent} if parent else {}
+    return {**said.json(), "channel": channel.id, "channel_type": channel.type, "event_ts": said.ts, **teams, **under}
 
 
-def mention(channel: Channel, said: Message, person: Person) -> Json:
+def mention(channel: Channel, said: Message, person: Person, parent: str | None = None) -> Json:
     """The second event of a message that names the app."""
-    found = message(channel, said, person)
+    found = message(channel, said, person, parent)
     del found["channel_type"]
     return {**found, "type": "app_mention"}
 

@@ -107,9 +107,11 @@ class People:
     def tell_message(self, said: Message) -> None:
         """Everybody in the channel is told of a new message, the app that wrote it too."""
         channel, person = self.workspace.channels[said.channel], self.workspace.people[said.user]
+        root = self.workspace.thread(said.channel, said.thread_ts)[:1] if said.thread_ts else []
+        parent = root[0].user if root and root[0] is not said else None
         if f"<@{BOT_USER}>" in said.text and not channel.with_user and said.bot_id != BOT:
-            self._tell(events.mention(channel, said, person), channel.id)
-        self._tell(events.message(channel, said, person), channel.id)
+            self._tell(events.mention(channel, said, person, parent), channel.id)
+        self._tell(events.message(channel, said, person, parent), channel.id)
 
     def tell_changed(self, said: Message, before: Json) -> None:
         """Everybody in the channel is told that a message changed."""
