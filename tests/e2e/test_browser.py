@@ -2,22 +2,20 @@
 
 import asyncio
 import os
-import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, async_playwright, expect
+from playwright.async_api import Page, expect
 
 from bot.notices import Notice
 from bot.store import Store
 from bot.turns import now
+from tests.browser import chromium, needs_chromium
 from tests.e2e.serving import Server
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium (CI does)")
-_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-sync"]
+pytestmark = needs_chromium
 _PHONE = {"width": 360, "height": 740}
 
 OpenPage = Callable[..., AbstractAsyncContextManager[Page]]
@@ -26,8 +24,7 @@ OpenPage = Callable[..., AbstractAsyncContextManager[Page]]
 @pytest.fixture
 async def open_page() -> AsyncIterator[OpenPage]:
     """Opens a server's page in a fresh browser profile."""
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
+    async with chromium() as browser:
 
         @asynccontextmanager
         async def open_(server: Server, viewport: dict[str, int] | None = None) -> AsyncIterator[Page]:
@@ -39,7 +36,6 @@ async def open_page() -> AsyncIterator[OpenPage]:
             await context.close()
 
         yield open_
-        await browser.close()
 
 
 async def _ask(page: Page, text: str) -> None:

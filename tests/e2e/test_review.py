@@ -10,12 +10,12 @@ from unittest.mock import patch
 
 import aiohttp
 import pytest
-from playwright.async_api import async_playwright, expect
+from playwright.async_api import expect
 
 from bot import cli
 from bot.store import Store
+from tests.browser import chromium, needs_chromium
 from tests.e2e.serving import CARE, Server
-from tests.e2e.test_browser import _FLAGS, CHROMIUM
 from tests.train.people import Day
 
 CORRECTIONS = ("Bring the letter to the desk.", "Take it twice a day.", "Ask the nurse first.")
@@ -69,12 +69,11 @@ def test_nobody_reviews_their_own(home: Path) -> None:
     assert care_here(home, "review", "--approve", "all", "--as", "web:u0").stdout.count("approved") == 2
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium (CI does)")
+@needs_chromium
 async def test_on_the_page_by_keyboard(home: Path) -> None:
     care_here(home, "review", "--list")
     with Server.scripted(home) as server:
-        async with async_playwright() as playwright:
-            browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
+        async with chromium() as browser:
             page = await browser.new_page(viewport={"width": 1000, "height": 800})
             await page.goto(f"{server.url}/ops/review")
             await expect(page.get_by_test_id("count")).to_have_text("3 to review")
@@ -88,7 +87,6 @@ async def test_on_the_page_by_keyboard(home: Path) -> None:
             await expect(page.get_by_test_id("count")).to_have_text("1 to review")
             await page.keyboard.press("r")
             await expect(page.get_by_test_id("empty")).to_be_visible()
-            await browser.close()
         decided = [(row["decision"], row["edited"]) for row in server.rows("SELECT * FROM reviews ORDER BY turn_id")]
         assert decided == [("approved", None), ("edited", "Twice a day, after a meal."), ("rejected", None)]
 

@@ -1,21 +1,18 @@
 """The page: what it tells a browser, and one conversation in a real one."""
 
 import json
-import shutil
 from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
-from playwright.async_api import Page, async_playwright, expect
+from playwright.async_api import Page, expect
 from slack_bolt.app.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
+from tests.browser import chromium, needs_chromium
 from tests.fakes.slack import ADA, ADMINS, GRACE, LINUS, SUPPORT, TEAM, FakeSlack
 from tests.fakes.slack.test_fake import FEEDBACK, MODAL
 from tests.fakes.slack.workspace import Json
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-sync"]
 
 
 @pytest.fixture
@@ -55,16 +52,13 @@ async def test_what_is_typed_becomes_what_slack_would_send(slack: FakeSlack, app
 @pytest.fixture
 async def browser_page(slack: FakeSlack) -> AsyncIterator[Page]:
     """The page in a fresh browser."""
-    if CHROMIUM is None:
-        pytest.skip("no Chromium here: apt-get install chromium (CI does)")
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
+    async with chromium() as browser:
         page = await browser.new_page(viewport={"width": 1280, "height": 800})
         await page.goto(slack.url)
         yield page
-        await browser.close()
 
 
+@needs_chromium
 async def test_ask_watch_and_correct_with_the_keyboard(slack: FakeSlack, app: AsyncApp, browser_page: Page) -> None:
     page, corrections = browser_page, []
 
