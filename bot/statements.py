@@ -56,10 +56,9 @@ class Statements:
             try:
                 yield self._connection
                 self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
+            finally:
+                if self._connection.in_transaction:  # something went wrong, in the block or in the commit
                     self._connection.execute("ROLLBACK")
-                raise
 
     def empty_log(self) -> bool:
         """Takes erased text out of the write-ahead log; False: another reader holds it, and a later call has to do it."""
