@@ -114,8 +114,9 @@ def _report(folder: Path) -> dict[str, object]:
 def _without(told: dict[str, object], words: Words) -> dict[str, object]:
     """A report without what it quotes of a person."""
     kept = dict(told)
-    if isinstance(samples := told.get("samples"), dict):
-        kept["samples"] = {name: texts for name, texts in samples.items() if not words.in_item(name)}
+    for part in ("samples", "questions"):
+        if isinstance(quoted := told.get(part), dict):
+            kept[part] = {name: said for name, said in quoted.items() if not words.in_item(name)}
     for part in ("taught", "waiting"):
         if isinstance(rows := told.get(part), list):
             kept[part] = [row for row in rows if not (isinstance(row, dict) and words.in_item(f"turn/{row.get('turn_id')}"))]

@@ -99,6 +99,7 @@ def result(night: Night) -> Mapping[str, object]:
         "comparisons": {name: asdict(interval) for name, interval in _comparisons(night).items()},
         "taught": [{"turn_id": each.turn_id, "question": each.masked} for each in night.taught],
         "samples": night.samples,
+        "questions": _questions(night),
         "cost": _cost(night),
         "minutes": round((now() - night.started_at).total_seconds() / 60, 1),
         "report": str((night.run.folder / "report.html").resolve()),
@@ -169,6 +170,12 @@ def _differences(night: Night) -> Sequence[tuple[str, float]]:
     """The items that the candidate gained and lost most on, against what it was compared with."""
     other = night.scores.get(night.live or "base") or night.scores.get("base", ())
     return differences(night.scores.get("candidate", ()), other, _SHOWN_DIFFERENCES)
+
+
+def _questions(night: Night) -> Mapping[str, str]:
+    """Of those items, by id."""
+    texts = {example.id: example.instruction for example in night.examples}
+    return {item: texts[item] for item, _ in _differences(night)}
 
 
 def _lineage(night: Night) -> Mapping[str, Sequence[Example]]:

@@ -101,6 +101,7 @@ def night(home: Path, name: str, *examples: Example, finished: bool = True) -> P
         folder / "report.json",
         {
             "samples": quoted,
+            "questions": {each.id: SECRET if each.id == "turn/ada1" else "fine" for each in examples},
             "taught": [{"turn_id": "ada1", "question": SECRET}],
             "waiting": [{"turn_id": "bob3", "why": "other"}],
             "verdict": "kept",
@@ -204,7 +205,13 @@ def test_what_nights_left_of_a_person_goes_and_the_figures_stay(store: Store, sh
     assert holding(home) == []
     assert not stopped.exists()
     told = json.loads((theirs / "report.json").read_text())
-    assert told == {"samples": {"turn/bob8": {"candidate": "fine"}}, "taught": [], "waiting": [], "verdict": "kept"}
+    assert told == {
+        "samples": {"turn/bob8": {"candidate": "fine"}},
+        "questions": {"turn/bob8": "fine"},
+        "taught": [],
+        "waiting": [],
+        "verdict": "kept",
+    }
     assert (rated / "report.json").exists()
     assert holding(home / "runs", "slack:U1") == []
     assert sorted(path.name for path in other.iterdir()) == [

@@ -228,6 +228,7 @@ def test_suites_and_canaries_are_measured_and_stand_in_report_and_manifest(night
     page = Path(str(told["report"])).read_text()
     assert all(gate in page for gate in gates)
     assert {len(each) for each in told["samples"].values()} == {2}  # type: ignore[attr-defined]
+    assert set(told["samples"]) <= set(told["questions"])  # type: ignore[call-overload]
     assert "No model looks for names of people" in page
     assert page.index("Whose words these are") < page.index("What it cost")
 

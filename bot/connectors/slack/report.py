@@ -27,7 +27,7 @@ _CANDIDATE, _BASE = "candidate", "base"
 class Example:
     """One measured item: how much better (nats a token) the new LoRA expects the right answer; both answers where they were written."""
 
-    item: str
+    question: str  # in a report from before questions were kept, the item's id
     domain: str
     gained: float
     before: str | None = None
@@ -109,19 +109,20 @@ def _examples(found: Mapping[str, Any]) -> list[Example]:
     scores = found.get("scores") or {}
     other = found.get("compared_with") if found.get("compared_with") in scores else _BASE
     before = {score["item"]: float(score["loss"]) for score in scores.get(other, ())}
-    samples = found.get("samples") or {}
+    samples, questions = found.get("samples") or {}, found.get("questions") or {}
     made = []
     for score in scores.get(_CANDIDATE, ()):
         item = str(score["item"])
         if item in before:
             answers = samples.get(item) or {}
             gained = before[item] - float(score["loss"])
-            made.append(Example(item, str(score["domain"]), gained, answers.get(other), answers.get(_CANDIDATE)))
+            question = " ".join(str(questions.get(item, item)).split())
+            made.append(Example(question, str(score["domain"]), gained, answers.get(other), answers.get(_CANDIDATE)))
     return made
 
 
 def _example(example: Example) -> str:
-    lines = [f"• `{mrkdwn_escape(example.item)}` ({example.domain}): {example.gained:+.2f}"]
+    lines = [f"• {example.gained:+.2f} {mrkdwn_escape(_cut(example.question, _ANSWER_CHARS))} ({example.domain})"]
     for name, answer in (("before", example.before), ("now", example.after)):
         if answer:
             lines.append(f"    {name}: _{mrkdwn_escape(_cut(' '.join(answer.split()), _ANSWER_CHARS))}_")

@@ -23,6 +23,7 @@ FOUND = {
         "candidate": [{"item": "a", "domain": "banking", "loss": 1.0}, {"item": "b", "domain": "medical", "loss": 1.5}],
     },
     "samples": {"a": {"base": "Call <!here>", "candidate": "Block the card in the app."}},
+    "questions": {"a": "My card is <!channel> lost"},
     "taught": [{"turn_id": "t", "question": "How do I block my card?"}],
 }
 
@@ -39,11 +40,11 @@ def shown(folder: Path, found: dict[str, object], text: str = "Kept what was liv
 
 def test_the_verdict_comes_first_then_the_gates_then_what_was_won_and_lost(tmp_path: Path) -> None:
     sent = shown(tmp_path, FOUND)
-    order = ["Kept what was live", "12 rated turns", "NOT PASSED", "Taught", "Won most", "+1.00", "Lost most", "-0.50"]
+    order = ["Kept what was live", "12 rated turns", "NOT PASSED", "Taught", "Won most", "+1.00", "My card is", "Lost most", "-0.50"]
     places = [sent.index(each) for each in order]
     assert places == sorted(places)
     assert "&lt;!here&gt;" in sent
-    assert "<!here>" not in sent
+    assert not any(each in sent for each in ("<!here>", "<!channel>"))
 
 
 def test_what_was_promoted_can_be_rolled_back_and_what_passed_and_was_taken_back_promoted(tmp_path: Path) -> None:
