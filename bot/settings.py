@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from dotenv import dotenv_values
 
@@ -54,12 +54,27 @@ class Settings:
     slack_admin_channel: str | None = None
     slack_external: bool = False
     slack_sockets: int = 2
+    teams_app_id: str | None = None
+    teams_app_password: str | None = field(default=None, repr=False)
+    teams_tenant_id: str | None = None
+    teams_openid_url: str = "https://login.botframework.com/v1/.well-known/openidconfiguration"
+    teams_login_url: str = "https://login.microsoftonline.com/"
+    teams_service_hosts: tuple[str, ...] = ("smba.trafficmanager.net", "smba.infra.gcc.teams.microsoft.com")
+    teams_handover_channel: str | None = None
+    teams_admin_channel: str | None = None
+    teams_feedback: Literal["dialog", "comment", "card"] = "dialog"
+    teams_no_auth: bool = False
     log: Literal["auto", "text", "json"] = "auto"
 
     @property
     def loopback(self) -> bool:
         """Whether only this machine can reach the bind address."""
         return is_loopback(self.host)
+
+    @property
+    def teams(self) -> bool:
+        """Whether CARE is in Teams."""
+        return self.teams_app_id is not None or self.teams_no_auth
 
     @property
     def database(self) -> Path:
@@ -119,9 +134,9 @@ def variables() -> tuple[str, ...]:
 
 
 def unknown(environment: Mapping[str, str], dotenv: Path | None = None) -> list[str]:
-    """CARE_ and SLACK_ variables that set nothing, most likely misspelt."""
+    """CARE_, SLACK_ and TEAMS_ variables that set nothing, most likely misspelt."""
     given = {**_read_dotenv(dotenv), **environment}
-    return sorted(name for name in given if name.startswith(("CARE_", "SLACK_")) and name not in _PARSERS)
+    return sorted(name for name in given if name.startswith(("CARE_", "SLACK_", "TEAMS_")) and name not in _PARSERS)
 
 
 def _read_dotenv(path: Path | None) -> dict[str, str]:
@@ -141,7 +156,7 @@ def _contradictions(settings: Settings) -> list[str]:
         faults.append(f"CARE_PUBLIC_DATA={str(settings.public_data)!r}: is no folder; name the one with train/, or leave it empty")
     if settings.max_tokens >= settings.context:
         faults.append(f"CARE_MAX_TOKENS={settings.max_tokens}: must be smaller than CARE_CONTEXT ({settings.context})")
-    return faults + _slack_contradictions(settings)
+    return faults + _slack_contradictions(settings) + _teams_contradictions(settings)
 
 
 def _slack_contradictions(settings: Settings) -> list[str]:
@@ -158,8 +173,26 @@ def _slack_contradictions(settings: Settings) -> list[str]:
     ]
 
 
+def _teams_contradictions(settings: Settings) -> list[str]:
+    """Without an app id the SDK would believe anybody, and without a tenant it would serve everybody's."""
+    named = {
+        "TEAMS_APP_ID": settings.teams_app_id,
+        "TEAMS_APP_PASSWORD": settings.teams_app_password,
+        "TEAMS_TENANT_ID": settings.teams_tenant_id,
+    }
+    missing = [name for name, value in named.items() if value is None]
+    faults = []
+    if missing and len(missing) < len(named):
+        faults = [f"{name}: must be set too; {', '.join(named)} belong together" for name in missing]
+    if settings.teams_no_auth and not settings.loopback:
+        faults.append(f"TEAMS_NO_AUTH=1: takes messages from anybody, so CARE_HOST must be 127.0.0.1 (it is {settings.host!r})")
+    if settings.teams_no_auth and settings.teams_app_id is not None:
+        faults.append("TEAMS_NO_AUTH=1: and TEAMS_APP_ID exclude each other; with an app id requests are verified")
+    return faults
+
+
 def _shown(name: str, raw: str) -> str:
-    return "(hidden)" if name.endswith(("_TOKEN", "_SECRET")) else repr(raw if len(raw) <= 80 else f"{raw[:80]}…")
+    return "(hidden)" if name.endswith(("_TOKEN", "_SECRET", "_PASSWORD")) else repr(raw if len(raw) <= 80 else f"{raw[:80]}…")
 
 
 def _text(raw: str) -> str:
@@ -234,6 +267,45 @@ def _hosts(raw: str) -> tuple[str, ...]:
     return found
 
 
+def _no_ports(raw: str) -> tuple[str, ...]:
+    found = _hosts(raw)
+    if wrong := [each for each in found if ":" in each]:
+        raise ValueError(f"{wrong[0]!r} has a port; write the host alone")
+    return found
+
+
+def _guid(raw: str) -> str:
+    if not re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", raw.strip()):
+        raise ValueError("is no id of Entra's; copy it from the app registration, for example 12345678-90ab-cdef-1234-567890abcdef")
+    return raw.strip().lower()
+
+
+def _secret(raw: str) -> str:
+    if not raw.isascii() or not raw.isprintable() or raw != raw.strip():
+        raise ValueError("must be printable ASCII; copy the secret's Value, not its id")
+    return raw
+
+
+def _teams_channel(raw: str) -> str:
+    found = re.search(r"19(?::|%3[aA])[^/?;&\s]+?(?:@|%40)(?:thread\.(?:tacv2|skype|v2))", raw)
+    if found is None:
+        raise ValueError('names no channel; paste the address that "Get link to channel" copies, or the 19:…@thread.tacv2 in it')
+    return unquote(found.group(0))
+
+
+def _url(raw: str) -> str:
+    parts = urlsplit(raw)
+    if (parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname or ""))) or not parts.hostname:
+        raise ValueError("must begin with https:// (http:// only for this machine)")
+    return raw
+
+
+def _one(raw: str) -> bool:
+    if raw not in ("0", "1"):
+        raise ValueError("must be 1, or empty")
+    return raw == "1"
+
+
 def _slack_token(kind: str, where: str) -> Callable[[str], str]:
     def parse(raw: str) -> str:
         # Tokens that rotate have "xoxe." before their kind.
@@ -254,11 +326,8 @@ def _channels(raw: str) -> tuple[str, ...]:
     return tuple(_channel(each) for each in raw.split(",") if each.strip())
 
 
-def _api_url(raw: str) -> str:
-    parts = urlsplit(raw)
-    if (parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname or ""))) or not parts.hostname:
-        raise ValueError("must begin with https:// (http:// only for this machine), for example https://slack.com/api/")
-    return raw if raw.endswith("/") else f"{raw}/"
+def _base_url(raw: str) -> str:
+    return raw if _url(raw).endswith("/") else f"{raw}/"
 
 
 def _one_of(*choices: str) -> Callable[[str], str]:
@@ -294,12 +363,22 @@ _PARSERS: Mapping[str, Callable[[str], object]] = {
     "SLACK_BOT_TOKEN": _slack_token("xoxb-", "OAuth & Permissions"),
     "SLACK_APP_TOKEN": _slack_token("xapp-", "Basic Information, App-Level Tokens"),
     "SLACK_SIGNING_SECRET": _token,
-    "SLACK_API_URL": _api_url,
+    "SLACK_API_URL": _base_url,
     "SLACK_CHANNELS": _channels,
     "SLACK_HANDOVER_CHANNEL": _channel,
     "SLACK_ADMIN_CHANNEL": _channel,
     "SLACK_EXTERNAL": _yes,
     "SLACK_SOCKETS": _whole(1, 10),
+    "TEAMS_APP_ID": _guid,
+    "TEAMS_APP_PASSWORD": _secret,
+    "TEAMS_TENANT_ID": _guid,
+    "TEAMS_OPENID_URL": _url,
+    "TEAMS_LOGIN_URL": _base_url,
+    "TEAMS_SERVICE_HOSTS": _no_ports,
+    "TEAMS_HANDOVER_CHANNEL": _teams_channel,
+    "TEAMS_ADMIN_CHANNEL": _teams_channel,
+    "TEAMS_FEEDBACK": _one_of("dialog", "comment", "card"),
+    "TEAMS_NO_AUTH": _one,
     "CARE_LOG": _one_of("auto", "text", "json"),
 }
 

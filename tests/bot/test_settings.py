@@ -52,14 +52,14 @@ def test_a_token_is_never_shown() -> None:
 
 
 def test_a_misspelt_setting_is_named() -> None:
-    given = {"CARE_PROT": "1", "CARE_PORT": "1", "SLACK_TOKEN": "1", "HOME": "/"}
-    assert settings.unknown(given) == ["CARE_PROT", "SLACK_TOKEN"]
+    given = {"CARE_PROT": "1", "CARE_PORT": "1", "SLACK_TOKEN": "1", "TEAMS_ID": "1", "HOME": "/"}
+    assert settings.unknown(given) == ["CARE_PROT", "SLACK_TOKEN", "TEAMS_ID"]
 
 
 def test_the_example_lists_every_setting_with_its_default() -> None:
     example = ROOT / ".env.example"
     assert settings.load({}, example) == Settings()
-    listed = [line.split("=")[0] for line in example.read_text().splitlines() if line.startswith(("CARE_", "SLACK_"))]
+    listed = [line.split("=")[0] for line in example.read_text().splitlines() if line.startswith(("CARE_", "SLACK_", "TEAMS_"))]
     assert listed == list(settings.variables())
 
 
@@ -107,3 +107,47 @@ def test_secrets_of_slack_are_never_shown() -> None:
     assert "hidden " not in str(caught.value)
     assert "s3cret" not in repr(settings.load(SLACK))
     assert "xoxb" not in repr(settings.load(SLACK))
+
+
+ID = "12345678-90AB-cdef-1234-567890abcdef"
+TEAMS = {"TEAMS_APP_ID": ID, "TEAMS_APP_PASSWORD": "p~ssword", "TEAMS_TENANT_ID": ID}
+
+
+def test_teams_is_off_without_an_app() -> None:
+    assert not settings.load({}).teams
+    assert settings.load(TEAMS).teams
+    assert settings.load({"TEAMS_NO_AUTH": "1"}).teams
+
+
+def test_a_channel_of_teams_may_be_given_by_the_link_to_it() -> None:
+    link = "https://teams.microsoft.com/l/channel/19%3Aab12c%40thread.tacv2/Support?groupId=1&tenantId=2"
+    loaded = settings.load({**TEAMS, "TEAMS_HANDOVER_CHANNEL": link, "TEAMS_ADMIN_CHANNEL": "19:ops@thread.tacv2"})
+    assert (loaded.teams_handover_channel, loaded.teams_admin_channel) == ("19:ab12c@thread.tacv2", "19:ops@thread.tacv2")
+    assert loaded.teams_app_id == ID.lower()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"TEAMS_APP_ID": ID}, "TEAMS_APP_PASSWORD: must be set too"),
+        ({"TEAMS_APP_ID": ID}, "TEAMS_TENANT_ID: must be set too"),
+        ({**TEAMS, "TEAMS_APP_ID": "care"}, "TEAMS_APP_ID='care': is no id of Entra's"),
+        ({**TEAMS, "TEAMS_NO_AUTH": "1"}, "exclude each other"),
+        ({"TEAMS_NO_AUTH": "1", "CARE_HOST": "0.0.0.0", "CARE_TOKEN": "t"}, "takes messages from anybody, so CARE_HOST must be 127.0.0.1"),  # noqa: S104
+        ({"TEAMS_NO_AUTH": "yes"}, "must be 1, or empty"),
+        ({**TEAMS, "TEAMS_HANDOVER_CHANNEL": "support"}, "names no channel"),
+        ({**TEAMS, "TEAMS_OPENID_URL": "http://keys.example.com/"}, "must begin with https://"),
+        ({**TEAMS, "TEAMS_SERVICE_HOSTS": "smba.trafficmanager.net:443"}, "has a port"),
+        ({**TEAMS, "TEAMS_FEEDBACK": "stars"}, "must be one of dialog, comment, card"),
+    ],
+)
+def test_what_teams_could_not_work_with_stops_the_start(given: dict[str, str], said: str) -> None:
+    with pytest.raises(BadSettings, match=said):
+        settings.load(given)
+
+
+def test_the_password_of_teams_is_never_shown() -> None:
+    with pytest.raises(BadSettings) as caught:
+        settings.load({**TEAMS, "TEAMS_APP_PASSWORD": " hidden"})
+    assert "hidden'" not in str(caught.value)
+    assert "p~ssword" not in repr(settings.load(TEAMS))
