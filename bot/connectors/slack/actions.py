@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Awaitable, Callable
 
+from bot.connectors import words
 from bot.connectors.slack import blocks, events
 from bot.connectors.slack.api import Block
 from bot.connectors.slack.bolt import Payload
@@ -28,7 +29,6 @@ TEACHER_OPTED_OUT = "Nothing was kept: you, or who wrote that reply, asked not t
 NOT_YOURS = "That answer belongs to somebody else's conversation: only they can correct it."
 NO_HANDOVER = "That conversation is not handed over any more."
 NOT_FOR_STRANGERS = "I only answer people of this organisation."
-_BASE = "the base model"
 _PATIENCE_SECONDS = 60.0
 PROMPTS_TITLE = "What can I help you with?"
 
@@ -104,7 +104,7 @@ class Actions:
             log.warning("an order failed", extra={"error": type(error).__name__})
             self._tell(body, f"That did not work: {error}")
             return
-        told = f"<@{user}> {_did(applied.change)}"
+        told = f"<@{user}> {words.did(applied.change)}"
         channel, ts = events.text(body, "channel", "id"), events.text(body, "container", "message_ts")
         await self._workspace.api.post(channel, told, thread_ts=ts or None, patience=_PATIENCE_SECONDS)
         if ts:
@@ -116,7 +116,7 @@ class Actions:
         event = events.inner(body, "event")
         channel = events.text(event, "channel")
         if events.text(event, "tab") == "messages" and channel:
-            prompts = [{"title": title, "message": message} for title, message in blocks.SUGGESTED_PROMPTS]
+            prompts = [{"title": title, "message": message} for title, message in words.SUGGESTED_PROMPTS]
             self._workspace.spawn(self._workspace.api.prompts(channel, PROMPTS_TITLE, prompts), "suggested prompts")
 
     async def uninstalled(self, body: Payload) -> None:
@@ -130,15 +130,6 @@ class Actions:
         thread = events.text(body, "container", "thread_ts") or events.text(body, "message", "thread_ts")
         if channel and user:
             self._workspace.whisper(channel, user, told, thread_ts=thread or None)
-
-
-def _did(change: Change) -> str:
-    """What became of an order, in words that are true during a trial too."""
-    if change.action == "withdraw":
-        return f"ended the trial of {change.lora_id}: {change.before or _BASE} stays live."
-    if change.action == "rollback":
-        return f"took {change.before} back: {change.lora_id or _BASE} is live now."
-    return f"promoted {change.lora_id}: it is live now."
 
 
 def _decided(body: Payload, told: str, change: Change) -> list[Block]:

@@ -26,8 +26,9 @@ from slack_sdk.models.blocks import (
 )
 from slack_sdk.models.views import View
 
-from bot.connectors.slack.cutting import split
-from bot.connectors.slack.text import mrkdwn_escape
+from bot.connectors.cutting import split
+from bot.connectors.slack.mrkdwn import mrkdwn_escape
+from bot.connectors.words import AI_LABEL, CONFIRMED
 from bot.turns import Turn
 
 # Action ids of buttons, callback ids of dialogs and shortcuts: what comes back from Slack is told apart by them.
@@ -47,21 +48,8 @@ REASON_BLOCK, CORRECTION_BLOCK, INPUT = "reason", "correction", "text"
 SECTION_CHARS, INPUT_CHARS, QUOTED_CHARS, QUOTED_TURNS = 3000, 3000, 1200, 10
 _AROUND_QUOTE, _CONFIRM_CHARS = 100, 300
 
-AI_LABEL = "AI answer, can be wrong."
 OPT_OUT = "To keep what you write out of training, use `/care opt out`."
 HUMAN_HINT = "To talk to a person, write `human` here or `/care human`."
-SUGGESTED_PROMPTS: Final = (
-    ("My internet is down", "My internet is down. What can I try before I call?"),
-    ("Block a lost card", "I lost my bank card. What do I do first?"),
-    ("Prepare for an appointment", "How do I prepare for a doctor's appointment?"),
-    ("What can you do?", "What can you help me with?"),
-)
-_CONFIRMED: Mapping[int, str] = {
-    1: "👍 Noted. Good answers may teach CARE tonight.",
-    -1: "👎 Noted. What you say should have stood here may teach CARE tonight.",
-    0: "Your vote is withdrawn.",
-}
-
 Vote = Literal[1, -1, 0]
 
 
@@ -84,14 +72,9 @@ def answer_blocks(
     """
     said = [MarkdownBlock(text=text)] if text else []
     introduction = [_context(f"{mrkdwn_escape(notice)} {OPT_OUT}", INTRODUCTION)] if notice else []
-    confirmed = [_context(_CONFIRMED[voted])] if voted is not None else []
+    confirmed = [_context(CONFIRMED[voted])] if voted is not None else []
     label = f"{AI_LABEL} {HUMAN_HINT}" if human else AI_LABEL
     return [*said, *introduction, _thumbs(turn_id), *confirmed, _context(label)]
-
-
-def confirmation(voted: Vote) -> str:
-    """What a voter is told where others read the answer too."""
-    return _CONFIRMED[voted]
 
 
 def plain_blocks(text: str) -> list[Block]:

@@ -4,13 +4,13 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 
+from bot.connectors import words
 from bot.connectors.slack import blocks, events, notes
 from bot.connectors.slack.bolt import Payload
 from bot.connectors.slack.handover import Handovers
 from bot.connectors.slack.names import PLATFORM, Name, parse
 from bot.connectors.slack.people import People
 from bot.connectors.slack.workspace import Workspace
-from bot.operations import ServiceStatus
 from bot.store import StoreError
 from model.errors import EngineError
 
@@ -56,10 +56,10 @@ class Commands:
 
     async def care(self, body: Payload) -> dict[str, object] | None:
         """`/care …`"""
-        words = " ".join(events.text(body, "text").lower().replace("-", " ").split())
+        said = " ".join(events.text(body, "text").lower().replace("-", " ").split())
         if await self._people.is_stranger(events.text(body, "user_id"), events.text(body, "team_id") or None):
             return {"text": NOT_FOR_STRANGERS}
-        verb = self._verbs.get(words)
+        verb = self._verbs.get(said)
         told = f"I don't know that command.\n{blocks.help_text()}" if verb is None else await verb(body)
         return None if told is None else {"response_type": "ephemeral", "text": told, "blocks": notes.note(told)}
 
@@ -78,7 +78,7 @@ class Commands:
         return Name(self._workspace.identity.team, events.text(body, "channel_id"), f"{time.time():.6f}")
 
     async def _status(self, body: Payload) -> str:
-        return status_text(self._service.status())
+        return words.status_text(self._service.status())
 
     async def _opt_out(self, body: Payload) -> str:
         await self._service.opt_out(PLATFORM, events.text(body, "user_id"))
@@ -138,11 +138,3 @@ class Commands:
         self._people.forget(user)
         channel = await self._workspace.api.direct(user)
         await self._workspace.api.post(channel, told, notes.note(told), patience=60.0)
-
-
-def status_text(status: ServiceStatus) -> str:
-    """A look at CARE, for everybody."""
-    busy = f"{status.running} answers are being written, {status.waiting} questions wait."
-    well = "I'm well." if status.ready else f"I'm not ready: {status.detail}."
-    version = "what I was taught in the nights" if status.live is not None else "the base model alone"
-    return f"{well} {busy}\nModel `{status.model}`, answering with {version}" + (f" (`{status.live}`)." if status.live else ".")

@@ -6,9 +6,9 @@ It only says what there is to show; the writer (`writer.py`) brings Slack's mess
 import asyncio
 from collections.abc import Callable
 
+from bot.connectors import markdown
 from bot.connectors.base import ReaderLeft
-from bot.connectors.slack import text
-from bot.connectors.slack.draft import Draft
+from bot.connectors.draft import Draft
 from bot.connectors.slack.errors import Gone
 from bot.connectors.slack.names import Name, asked_in
 from bot.connectors.slack.workspace import Workspace
@@ -38,7 +38,7 @@ class SlackDelivery:
         self._turn = turn
         self._gone = gone
         self._before = before
-        self._safe = text.SafeStream(workspace.hosts)
+        self._safe = markdown.SafeStream(workspace.hosts)
         self._draft = Draft()
         self.channel = question.channel
         self._writer = Writer(workspace, turn, question, thread, self._draft)

@@ -9,7 +9,8 @@ from bot.connectors.slack.bolt import Payload
 from bot.connectors.slack.errors import Gone, SlackError
 from bot.connectors.slack.events import Said
 from bot.connectors.slack.names import PLATFORM, Name, asked_in, parse
-from bot.connectors.slack.workspace import Once, Workspace
+from bot.connectors.slack.workspace import Workspace
+from bot.connectors.tasks import Once
 from bot.store import StoreError, UnknownHandover, UnknownTurn
 from bot.turns import ExpertReply, Handover, Turn
 

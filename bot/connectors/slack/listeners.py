@@ -13,8 +13,9 @@ from bot.connectors.slack.events import Said
 from bot.connectors.slack.handover import Handovers
 from bot.connectors.slack.names import PLATFORM, Name
 from bot.connectors.slack.people import People
-from bot.connectors.slack.wishes import says_more, wishes_for_a_person
-from bot.connectors.slack.workspace import Once, Workspace
+from bot.connectors.slack.workspace import Workspace
+from bot.connectors.tasks import Once
+from bot.connectors.wishes import says_more, wishes_for_a_person
 from bot.store import Forgotten, NotYours
 from bot.turns import Question, now
 

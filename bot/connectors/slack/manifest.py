@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from bot.connectors.slack.blocks import COMMAND, SUGGESTED_PROMPTS, TEACH
+from bot.connectors.slack.blocks import COMMAND, TEACH
+from bot.connectors.words import SUGGESTED_PROMPTS
 
 # Each scope with what it is for; a test compares them with the methods that are called and the events that are heard.
 SCOPES: Final[Mapping[str, str]] = {

@@ -3,9 +3,10 @@
 import asyncio
 import logging
 
+from bot.connectors import nights
 from bot.connectors.slack import notes, report
 from bot.connectors.slack.errors import Gone, SlackError
-from bot.connectors.slack.text import mrkdwn_escape
+from bot.connectors.slack.mrkdwn import mrkdwn_escape
 from bot.connectors.slack.workspace import Workspace
 from bot.notices import OPERATORS, Notice
 
@@ -41,7 +42,7 @@ class News:
         if notice.kind != "report":
             await self._workspace.api.post(channel, text, notes.note(text), patience=_PATIENCE_SECONDS)
             return True
-        night = await asyncio.to_thread(report.read, notice)
+        night = await asyncio.to_thread(nights.read, notice)
         shown = notes.marked(report.report_blocks(notice, night))
         ts = await self._workspace.api.post(channel, text, shown, patience=_PATIENCE_SECONDS)
         if night is not None and night.chart is not None:

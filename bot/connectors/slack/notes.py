@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from bot.connectors.slack.api import Block
 from bot.connectors.slack.calls import Plain
-from bot.connectors.slack.text import mrkdwn_escape
+from bot.connectors.slack.mrkdwn import mrkdwn_escape
 
 NOTE: Final = "care_note"
 # What a notification shows; a whole answer has no place there.

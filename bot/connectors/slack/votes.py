@@ -7,7 +7,9 @@ import logging
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 
-from bot.connectors.slack import blocks, events, notes, text
+from bot.connectors import markdown, words
+from bot.connectors.cutting import split
+from bot.connectors.slack import blocks, events, notes
 from bot.connectors.slack.bolt import Payload
 from bot.connectors.slack.errors import Gone, SlackError
 from bot.connectors.slack.names import PLATFORM, Name, asked_in, parse
@@ -129,7 +131,7 @@ class Votes:
         """In the answer itself where only its asker sees it; elsewhere each voter hears of their own vote."""
         if turn.question.private and await self._mark(turn, vote.verdict):
             return
-        told = blocks.confirmation(vote.verdict)
+        told = words.CONFIRMED[vote.verdict]
         if vote.verdict == -1 and vote.turn_id is None:
             told = f"{told} {TELL_MORE}"
         root = await self._workspace.root_of(asked_in(turn))
@@ -137,7 +139,7 @@ class Votes:
 
     async def _mark(self, turn: Turn, verdict: Verdict) -> bool:
         """Shows a vote below an answer; False when the message can't be written anew."""
-        parts = text.split(text.safe(turn.reply.text, self._workspace.hosts), LIMIT) if turn.reply is not None else []
+        parts = split(markdown.safe(turn.reply.text, self._workspace.hosts), LIMIT) if turn.reply is not None else []
         carried = await self._service.carried(turn.id)
         if not parts or len(parts) != len(carried) or not turn.status.final:
             return False

@@ -1,7 +1,6 @@
 """What the parts of this connector share: the API, the service, what is left of the minute, who CARE is, and tasks. Decides nothing."""
 
 import asyncio
-import logging
 from collections import OrderedDict
 from collections.abc import Coroutine
 from weakref import WeakValueDictionary
@@ -9,14 +8,11 @@ from weakref import WeakValueDictionary
 from bot.connectors.slack.api import Blocks, Identity, SlackApi
 from bot.connectors.slack.budget import Budget
 from bot.connectors.slack.errors import SlackError
-from bot.connectors.slack.names import Name
+from bot.connectors.slack.names import PLATFORM, Name
+from bot.connectors.tasks import Tasks
 from bot.service import Service
 from bot.settings import Settings
-from bot.store import StoreError
 
-log = logging.getLogger(__name__)
-
-_CLOSE_SECONDS = 5.0
 _PATIENCE_SECONDS = 20.0
 _SAY_SECONDS = 60.0
 _MOST_ROOTS = 10_000
@@ -40,7 +36,7 @@ class Workspace:
         self._claimed: set[str] = set()
         self._threads: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._roots: OrderedDict[str, str] = OrderedDict()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks(PLATFORM, SlackError)
 
     @property
     def identity(self) -> Identity:
@@ -100,11 +96,7 @@ class Workspace:
 
     def spawn(self, work: Coroutine[None, None, None], what: str) -> "asyncio.Task[None]":
         """Does something after the acknowledgement; this workspace owns it."""
-        task = asyncio.create_task(_guarded(work, what), name=f"slack {what}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        task.add_done_callback(lambda _: work.close())  # one that was cancelled before it began has not been awaited
-        return task
+        return self._tasks.spawn(work, what)
 
     def whisper(self, channel: str, user: str, text: str, blocks: Blocks | None = None, thread_ts: str | None = None) -> None:
         """Tells one person something, if Slack lets us; nobody waits for it."""
@@ -120,39 +112,5 @@ class Workspace:
 
     async def close(self) -> None:
         """Lets what runs finish for a moment, and ends the rest."""
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=_CLOSE_SECONDS)
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.close()
         await self.api.close()
-
-
-class Once:
-    """Remembers names for as long as there is room: for notes that need not be said again."""
-
-    def __init__(self, most: int = 10_000) -> None:
-        self._most = most
-        self._names: OrderedDict[str, None] = OrderedDict()
-
-    def first(self, name: str) -> bool:
-        """True the first time."""
-        if name in self._names:
-            return False
-        self._names[name] = None
-        if len(self._names) > self._most:
-            self._names.popitem(last=False)
-        return True
-
-    def again(self, name: str) -> None:
-        """It failed: the next time is the first."""
-        self._names.pop(name, None)
-
-
-async def _guarded(work: Coroutine[None, None, None], what: str) -> None:
-    try:
-        await work
-    except (SlackError, StoreError) as error:
-        log.warning("something was left undone", extra={"what": what, "error": f"{type(error).__name__}: {error}"})
-    except Exception:  # the edge of a task: the others go on
-        log.exception("a task broke", extra={"what": what})

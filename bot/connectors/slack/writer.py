@@ -10,9 +10,10 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
-from bot.connectors.slack import blocks, notes, status, text
+from bot.connectors.cutting import split
+from bot.connectors.draft import Draft
+from bot.connectors.slack import blocks, notes, status
 from bot.connectors.slack.api import Block
-from bot.connectors.slack.draft import Draft
 from bot.connectors.slack.errors import Gone, Limited, Refused, SlackError, TooLong, Unreachable
 from bot.connectors.slack.names import PLATFORM, Name, parse
 from bot.connectors.slack.post import Post
@@ -159,7 +160,7 @@ class Writer:
             return
         try:
             if self._draft.text:
-                await self._grow(text.split(self._draft.text, self._limit))
+                await self._grow(split(self._draft.text, self._limit))
             else:
                 await self._say_status()
         except TooLong:
@@ -238,7 +239,7 @@ class Writer:
             self._line.close(self.thread, idled=False)
             return
         whole = _MUCH_TOO_LONG if self._gives_up else self._draft.closing(self._workspace.hosts, began=bool(self._posts))
-        parts = text.split(whole, self._limit) if whole else []
+        parts = split(whole, self._limit) if whole else []
         below = await self._blocks() if parts else ()
         for number, part in enumerate(parts):
             last = number == len(parts) - 1

@@ -6,7 +6,7 @@ import pytest
 from slack_sdk.models.blocks import Block
 
 from bot.connectors.slack import blocks
-from bot.connectors.slack.text import mrkdwn_escape
+from bot.connectors.slack.mrkdwn import mrkdwn_escape
 from bot.turns import Question, Reply, Status, Turn
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)

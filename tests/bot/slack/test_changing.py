@@ -5,7 +5,8 @@ import itertools
 
 import pytest
 
-from bot.connectors.slack import delivery, workspace
+from bot.connectors import tasks
+from bot.connectors.slack import delivery
 from bot.store import StorageFull, Store
 from bot.turns import Question, Status, Turn
 from tests.bot.slack.conftest import Care, Start
@@ -150,7 +151,7 @@ async def test_a_deleted_question_is_forgotten_and_its_answer_taken_away(care: C
 async def test_what_slack_could_not_take_away_is_taken_away_after_the_next_start(
     start: Start, slack: FakeSlack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workspace, "_CLOSE_SECONDS", 0.1)
+    monkeypatch.setattr(tasks, "_CLOSE_SECONDS", 0.1)
     async with start() as care:
         asked = care.slack.say(ADA, care.slack.dm(ADA), "My card number is 4111")
         answer = await care.answer(asked)

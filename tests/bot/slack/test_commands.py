@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from bot.connectors.slack import blocks, workspace
+from bot.connectors import tasks
+from bot.connectors.slack import blocks
 from bot.connectors.slack.connector import SlackConnector
 from bot.connectors.slack.manifest import EVENTS
+from bot.connectors.words import SUGGESTED_PROMPTS
 from bot.notices import OPERATORS, Notice
 from bot.service import Service
 from bot.settings import Settings
@@ -81,7 +83,7 @@ async def test_forget_me_asks_first_and_then_leaves_nothing(care: Care) -> None:
 
 
 async def test_a_wish_to_be_forgotten_survives_a_stop(start: Start, slack: FakeSlack, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workspace, "_CLOSE_SECONDS", 0.1)
+    monkeypatch.setattr(tasks, "_CLOSE_SECONDS", 0.1)
     monkeypatch.setattr(Service, "forget", lambda *_: asyncio.Event().wait())
     async with start() as care:
         await care.answer(slack.mention(ADA, SUPPORT, "My card number is 4111"))
@@ -111,7 +113,7 @@ async def _forged(care: Care, body: dict) -> str:
 async def test_who_opens_the_messages_tab_sees_what_may_be_asked(care: Care) -> None:
     care.slack.open_home(ADA)
     prompts = (await care.slack.until(lambda: list(care.slack.workspace.prompts.values())))[0]
-    assert [prompt["title"] for prompt in prompts["prompts"]] == [title for title, _ in blocks.SUGGESTED_PROMPTS]
+    assert [prompt["title"] for prompt in prompts["prompts"]] == [title for title, _ in SUGGESTED_PROMPTS]
 
 
 async def test_the_admins_hear_of_a_rollback_once(care: Care) -> None:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.connectors.slack.text import SafeStream, safe, split
+from bot.connectors.cutting import split
+from bot.connectors.markdown import SafeStream, safe
 from tests.bot.slack.nasty import GLUE, GOOD, LINKS, PINGS, answer
 from tests.bot.slack.reader import Live, disguised, harmful, live
 

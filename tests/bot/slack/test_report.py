@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.connectors.slack.report import read, report_blocks
+from bot.connectors.nights import read
+from bot.connectors.slack.report import report_blocks
 from bot.notices import OPERATORS, Notice
 from bot.store import Store
 from tests.bot.slack.conftest import Care

@@ -1,6 +1,8 @@
 import pytest
 
-from bot.connectors.slack.text import SafeStream, mrkdwn_escape, safe, split
+from bot.connectors.cutting import split
+from bot.connectors.markdown import SafeStream, safe
+from bot.connectors.slack.mrkdwn import mrkdwn_escape
 
 HOSTS = frozenset({"bank.example.com", "help.org"})
 

@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field
 
-from bot.connectors.slack import text
+from bot.connectors import markdown
 from bot.turns import Status, Turn
 
 STOPPED = "_Stopped._"
@@ -31,13 +31,13 @@ class Draft:
         self.ended.set()
 
     def closing(self, hosts: frozenset[str], *, began: bool) -> str:
-        """The text that stays; "" for none at all. `began`: something of it stands in Slack already."""
+        """The text that stays; "" for none at all. `began`: something of it stands there already."""
         turn = self.final
         assert turn is not None
-        said = text.safe(turn.reply.text, hosts) if turn.reply is not None else ""
+        said = markdown.safe(turn.reply.text, hosts) if turn.reply is not None else ""
         if turn.status is Status.CANCELLED:
             return f"{said}\n\n{STOPPED}".strip() if said or began or self.stopped else ""
         if turn.status is Status.FAILED:
             error = turn.reply.error if turn.reply is not None else None
-            return "\n\n".join(part for part in (said.strip(), text.safe(error or NOTHING, hosts)) if part)
+            return "\n\n".join(part for part in (said.strip(), markdown.safe(error or NOTHING, hosts)) if part)
         return said if said.strip() else NOTHING

@@ -1,6 +1,6 @@
-"""What the model writes, so that in Slack it can't ping, unfurl or phish; and messages cut to Slack's size. Pure.
+"""What the model writes, so that on a platform it can't ping, unfurl or phish. Pure.
 
-Slack's reader of Markdown isn't published and its `mrkdwn` differs, so nothing here leans on how exactly Slack reads: what could be
+No platform's reader of Markdown is published, and each differs, so nothing here leans on how exactly it reads: what could be
 a mention or a link to a host that isn't listed is broken visibly, in code as well; only listed links and well-formed code stay syntax.
 """
 
@@ -9,10 +9,7 @@ import re
 import unicodedata
 from typing import Final
 
-from bot.connectors.slack import links
-from bot.connectors.slack.cutting import split
-
-__all__ = ["SafeStream", "mrkdwn_escape", "safe", "split"]
+from bot.connectors import links
 
 _ENTITY_BEGUN = re.compile(r"&#?\w{0,32}\Z")
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
@@ -39,11 +36,6 @@ def safe(markdown: str, hosts: frozenset[str]) -> str:
     """Markdown for `markdown_text` in which only links to `hosts` (and hosts under them) work, each showing where it goes. Idempotent."""
     stream = SafeStream(hosts)
     return stream.feed(markdown) + stream.end()
-
-
-def mrkdwn_escape(text: str) -> str:
-    """A person's text as it may stand in a `mrkdwn` field (with `verbatim`): shown, never read as a mention or link."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 class SafeStream:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.connectors.slack.wishes import says_more, wishes_for_a_person
+from bot.connectors.wishes import says_more, wishes_for_a_person
 
 WISHES = """
 human
