@@ -6,7 +6,7 @@ import logging
 from aiohttp import web
 
 from bot.connectors.base import Delivery
-from bot.connectors.slack import blocks, removals
+from bot.connectors.slack import blocks
 from bot.connectors.slack.actions import Actions
 from bot.connectors.slack.api import SlackApi
 from bot.connectors.slack.bolt import Bolt, Ears
@@ -18,6 +18,7 @@ from bot.connectors.slack.listeners import Listeners
 from bot.connectors.slack.names import PLATFORM
 from bot.connectors.slack.news import News
 from bot.connectors.slack.people import People
+from bot.connectors.slack.removals import removals
 from bot.connectors.slack.sockets import Envelope, Sockets
 from bot.connectors.slack.votes import Votes
 from bot.connectors.slack.webhook import Answer, Request, Signatures, Webhook
@@ -104,7 +105,7 @@ class SlackConnector:
         log.info("connected to Slack", extra={"team": me.team, "by": "sockets" if self._sockets is not None else "HTTP"})
         if self._sockets is not None:
             self._sockets.start()
-        self._workspace.spawn(removals.go_on(self._workspace), "answers to questions that were deleted before")
+        self._workspace.spawn(removals(self._workspace).go_on(), "answers to questions that were deleted before")
 
     async def stop_intake(self) -> None:
         """Nothing new from now on: Slack keeps it for the next start."""

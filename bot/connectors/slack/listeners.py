@@ -6,13 +6,14 @@ after every lost acknowledgement: the store's unique keys make one question of t
 
 import logging
 
-from bot.connectors.slack import blocks, events, notes, removals
+from bot.connectors.slack import blocks, events, notes
 from bot.connectors.slack.bolt import Payload
 from bot.connectors.slack.delivery import Deliveries
 from bot.connectors.slack.events import Said
 from bot.connectors.slack.handover import Handovers
 from bot.connectors.slack.names import PLATFORM, Name
 from bot.connectors.slack.people import People
+from bot.connectors.slack.removals import removals
 from bot.connectors.slack.workspace import Workspace
 from bot.connectors.tasks import Once
 from bot.connectors.wishes import says_more, wishes_for_a_person
@@ -34,6 +35,7 @@ class Listeners:
         self._people = people
         self._deliveries = deliveries
         self._handovers = handovers
+        self._removals = removals(workspace)
         self._told = Once()
 
     async def mention(self, body: Payload) -> None:
@@ -171,7 +173,7 @@ class Listeners:
             self._service.cancel(answered.id)  # nobody reads it any more
         elif await self._may_have_asked(event, name):
             for carrier in await self._service.forget_message(PLATFORM, str(name)):
-                self._workspace.spawn(removals.take_away(self._workspace, carrier), "the answer to a deleted question")
+                self._workspace.spawn(self._removals.take_away(carrier), "the answer to a deleted question")
 
     async def _may_have_asked(self, event: Payload, name: Name) -> bool:
         """Whether a deleted message is one that CARE was asked in, or will be: its event may still be on its way."""

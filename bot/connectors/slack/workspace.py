@@ -36,7 +36,7 @@ class Workspace:
         self._claimed: set[str] = set()
         self._threads: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._roots: OrderedDict[str, str] = OrderedDict()
-        self._tasks = Tasks(PLATFORM, SlackError)
+        self.tasks = Tasks(PLATFORM, SlackError)
 
     @property
     def identity(self) -> Identity:
@@ -96,7 +96,7 @@ class Workspace:
 
     def spawn(self, work: Coroutine[None, None, None], what: str) -> "asyncio.Task[None]":
         """Does something after the acknowledgement; this workspace owns it."""
-        return self._tasks.spawn(work, what)
+        return self.tasks.spawn(work, what)
 
     def whisper(self, channel: str, user: str, text: str, blocks: Blocks | None = None, thread_ts: str | None = None) -> None:
         """Tells one person something, if Slack lets us; nobody waits for it."""
@@ -112,5 +112,5 @@ class Workspace:
 
     async def close(self) -> None:
         """Lets what runs finish for a moment, and ends the rest."""
-        await self._tasks.close()
+        await self.tasks.close()
         await self.api.close()

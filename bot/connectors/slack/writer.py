@@ -76,6 +76,10 @@ class Writer:
             for post in self._posts:
                 post.abandon()
 
+    @property
+    def channel(self) -> str:
+        return self._question.channel
+
     def give_way(self) -> None:
         """Stops after the call that runs: another answer comes into these messages."""
         self._given_way.set()

@@ -5,8 +5,7 @@ import itertools
 
 import pytest
 
-from bot.connectors import tasks
-from bot.connectors.slack import delivery
+from bot.connectors import delivery, tasks
 from bot.store import StorageFull, Store
 from bot.turns import Question, Status, Turn
 from tests.bot.slack.conftest import Care, Start
@@ -199,7 +198,7 @@ async def late(care: Care) -> Message:
 
 
 async def test_a_question_deleted_while_its_answer_waits_for_slack_leaves_nothing(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delivery, "_FINISH_SECONDS", 0.1)
+    monkeypatch.setattr(delivery, "FINISH_SECONDS", 0.1)
     async with start() as care:
         asked = await late(care)
         care.slack.delete(asked)
@@ -209,7 +208,7 @@ async def test_a_question_deleted_while_its_answer_waits_for_slack_leaves_nothin
 
 
 async def test_who_is_forgotten_while_an_answer_waits_for_slack_gets_none(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delivery, "_FINISH_SECONDS", 0.1)
+    monkeypatch.setattr(delivery, "FINISH_SECONDS", 0.1)
     async with start() as care:
         asked = await late(care)
         await care.service.forget("slack", ADA)
@@ -218,7 +217,7 @@ async def test_who_is_forgotten_while_an_answer_waits_for_slack_gets_none(start:
 
 
 async def test_a_question_edited_while_its_answer_waits_for_slack_has_one_answer(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delivery, "_FINISH_SECONDS", 0.1)
+    monkeypatch.setattr(delivery, "FINISH_SECONDS", 0.1)
     async with start() as care:
         asked = await late(care)
         care.slack.edit(asked, f"<@{care.slack.app_user}> Why is my bill so high?")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from bot.connectors.slack import delivery
+from bot.connectors import delivery
 from bot.connectors.slack.errors import TooLong
 from bot.turns import Status
 from model.engine import Request
@@ -252,7 +252,7 @@ async def test_an_outage_of_slack_delays_an_answer_and_loses_none(start: Start) 
 
 
 async def test_an_answer_that_slack_takes_late_counts_as_delivered_then(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delivery, "_FINISH_SECONDS", 0.1)
+    monkeypatch.setattr(delivery, "FINISH_SECONDS", 0.1)
     async with start() as care:
         care.slack.faults.refuse("chat.startStream", "method_not_supported_for_channel_type")
         care.slack.faults.rate_limit("chat.postMessage", times=1, retry_after=1)
