@@ -52,7 +52,7 @@ class Erasing(Threads):
             ratings = self._erase_ratings(platform, user_id)
             turns = db.execute("DELETE FROM turns WHERE platform = ? AND user_id = ?", who).rowcount
             db.execute("DELETE FROM expert_replies WHERE platform = ? AND expert_id = ?", who)
-            for table in ("handovers", "notices", "introduced"):
+            for table in ("handovers", "notices", "introduced", "addresses", "unattributed_ratings"):
                 db.execute(f"DELETE FROM {table} WHERE platform = ? AND user_id = ?", who)
             db.executemany(
                 "INSERT INTO forgotten (sha256, at) VALUES (?, ?) ON CONFLICT DO NOTHING", [(each, time_to_text(now)) for each in names]
@@ -187,6 +187,16 @@ class Erasing(Threads):
             "answers_in_handovers": self._dicts(
                 "SELECT message, text, said_at, sent_at FROM expert_replies WHERE platform = ? AND expert_id = ? ORDER BY said_at, message",
                 who,
+            ),
+            "ratings_of_no_answer": self._dicts(
+                """
+                SELECT conversation_id, verdict, reason, rated_at
+                FROM unattributed_ratings WHERE platform = ? AND user_id = ? ORDER BY rowid
+                """,
+                who,
+            ),
+            "addresses": self._dicts(
+                "SELECT place, address, reached_at FROM addresses WHERE platform = ? AND user_id = ? ORDER BY place", who
             ),
             "introduced_at": self._first("SELECT at FROM introduced WHERE platform = ? AND user_id = ?", who),
             "opted_out_at": self._first("SELECT at FROM opt_outs WHERE platform = ? AND user_id = ?", who),

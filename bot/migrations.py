@@ -246,3 +246,35 @@ def removals(db: Database) -> None:
     db.execute(
         "CREATE TABLE removals (platform TEXT NOT NULL, message TEXT NOT NULL, PRIMARY KEY (platform, message)) STRICT, WITHOUT ROWID"
     )
+
+
+@migrations()
+def addresses(db: Database) -> None:
+    """How a platform's places are written to unasked, and ratings that name no answer."""
+    db.execute(
+        """
+        CREATE TABLE addresses (
+            platform TEXT NOT NULL,
+            place TEXT NOT NULL,
+            address TEXT NOT NULL,
+            user_id TEXT,
+            reached_at TEXT NOT NULL,
+            PRIMARY KEY (platform, place)
+        ) STRICT, WITHOUT ROWID
+        """
+    )
+    db.execute("CREATE INDEX addresses_by_user ON addresses (platform, user_id) WHERE user_id IS NOT NULL")
+    db.execute("CREATE INDEX addresses_by_time ON addresses (platform, reached_at)")
+    db.execute(
+        """
+        CREATE TABLE unattributed_ratings (
+            platform TEXT NOT NULL,
+            user_id TEXT NOT NULL,
+            conversation_id TEXT NOT NULL,
+            verdict INTEGER NOT NULL CHECK (verdict IN (1, -1, 0)),
+            reason TEXT,
+            rated_at TEXT NOT NULL
+        ) STRICT
+        """
+    )
+    db.execute("CREATE INDEX unattributed_ratings_by_user ON unattributed_ratings (platform, user_id)")

@@ -3,13 +3,14 @@
 import logging
 from collections.abc import Sequence
 
+from bot.addresses import UnattributedRating
 from bot.archive import Archive
 from bot.domains import Domains
 from bot.metrics import Metrics
 from bot.notices import Notice
 from bot.reviews import Review, Waiting
 from bot.store import Store
-from bot.turns import Conversation, ConversationHead, Rating, Turn, now
+from bot.turns import Conversation, ConversationHead, Rating, Turn, Verdict, now
 
 log = logging.getLogger(__name__)
 
@@ -96,6 +97,28 @@ class Records:
     async def current_vote(self, turn_id: str, user_id: str) -> Rating | None:
         """What somebody thinks of a turn now; None also once they took it back."""
         return await self._archive.run(Store.current_vote, turn_id, user_id)
+
+    async def rated_nothing(self, platform: str, user_id: str, verdict: Verdict, reason: str | None, conversation_id: str) -> None:
+        """Keeps a rating that names no answer: it is counted nowhere and never learned from."""
+        rating = UnattributedRating(platform, conversation_id, user_id, verdict, reason, now())
+        await self._archive.run(Store.rated_nothing, rating)
+        log.info("rated what nobody can tell", extra={"platform": platform, "verdict": verdict})
+
+    async def reached(self, platform: str, place: str, address: str, user_id: str | None) -> None:
+        """This is how a place is written to now; where only one person reads there, it goes when they are forgotten."""
+        await self._archive.run(Store.reached, platform, place, address, user_id, now())
+
+    async def address(self, platform: str, place: str) -> str | None:
+        """How a place is written to."""
+        return await self._archive.run(Store.address, platform, place)
+
+    async def personal_address(self, platform: str, user_id: str) -> str | None:
+        """How a person is written to alone: where they were reached last."""
+        return await self._archive.run(Store.personal_address, platform, user_id)
+
+    async def any_address(self, platform: str) -> str | None:
+        """Where the platform was reached last, whoever reads there."""
+        return await self._archive.run(Store.any_address, platform)
 
     async def waiting_reviews(self) -> list[Waiting]:
         """What waits for a reviewer, the longest waiting first."""

@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from bot import database
+from bot.addresses import Addresses
 from bot.erasure import Erasing
 from bot.faults import (
     DatabaseCorrupt,
@@ -47,7 +48,7 @@ _AFTER_DAMAGE = "Put a backup in its place, or move it away to start with an emp
 _BUSY_MILLISECONDS = 5000
 
 
-class Store(Learning, Handovers, Erasing):
+class Store(Learning, Handovers, Addresses, Erasing):
     """One connection to `care.db`. Use it from one thread at a time."""
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:

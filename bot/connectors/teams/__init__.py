@@ -1,0 +1,1 @@
+"""The Teams connector; nothing else of CARE knows botbuilder."""

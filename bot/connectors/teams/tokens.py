@@ -1,0 +1,106 @@
+"""The token with which CARE calls Teams: fetched off the login server, kept until shortly before it ends. Knows no call.
+
+The SDK asks for a new one with every turn, blocks the event loop meanwhile, and waits for as long as it takes.
+"""
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import aiohttp
+
+from bot.connectors.teams.errors import Unreachable
+
+log = logging.getLogger(__name__)
+
+_SCOPE = "https://api.botframework.com/.default"
+_SECONDS = 10.0
+_EARLY_SECONDS = 300.0  # a token that ends while a call is on its way is of no use
+_REFUSED_PAUSE = 5.0  # a wrong password does not become right by asking at once
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """Who CARE is: one app of one tenant."""
+
+    id: str
+    password: str
+    tenant: str
+
+
+class Tokens:
+    """Of one app. `login_url` ends in a slash."""
+
+    def __init__(
+        self, app: App, login_url: str, http: Callable[[], aiohttp.ClientSession], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._app = app
+        self._url = f"{login_url}{app.tenant}/oauth2/v2.0/token"
+        self._http = http
+        self._clock = clock
+        self._token: str | None = None
+        self._until = 0.0
+        self._refused: tuple[float, str] | None = None
+        self._fetching: asyncio.Task[str] | None = None
+
+    async def get(self) -> str:
+        """The token; whoever needs one meanwhile waits for the same fetch. Raises Unreachable."""
+        if self._token is not None and self._clock() < self._until:
+            return self._token
+        if self._refused is not None and self._clock() < self._refused[0]:
+            raise Unreachable(self._refused[1], sent=False)
+        if self._fetching is None or self._fetching.done():
+            self._fetching = asyncio.create_task(self._fetch(), name="teams token")
+            self._fetching.add_done_callback(lambda task: task.cancelled() or task.exception())  # the last who waited may have left
+        return await asyncio.shield(self._fetching)
+
+    def refused(self, token: str) -> None:
+        """Teams did not accept it: the next call fetches another."""
+        if token == self._token:
+            self._token = None
+
+    async def close(self) -> None:
+        if self._fetching is not None:
+            self._fetching.cancel()
+            await asyncio.gather(self._fetching, return_exceptions=True)
+
+    async def _fetch(self) -> str:
+        form = {"grant_type": "client_credentials", "client_id": self._app.id, "client_secret": self._app.password, "scope": _SCOPE}
+        try:
+            async with (
+                asyncio.timeout(_SECONDS),
+                self._http().post(self._url, data=form, allow_redirects=False) as response,
+            ):
+                status, body = response.status, await response.read()
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise Unreachable(f"the login server can't be reached ({type(error).__name__})", sent=False) from None
+        return self._keep(status, body)
+
+    def _keep(self, status: int, body: bytes) -> str:
+        found = _object(body)
+        token, seconds = found.get("access_token"), found.get("expires_in")
+        if status != 200 or not isinstance(token, str) or not token:
+            raise self._refusal(status, str(found.get("error") or "without an error")[:80])
+        # Entra writes a number; what is none, or none that could be meant, is an hour, as its tokens last.
+        lasts = float(seconds) if isinstance(seconds, int | float) and seconds > 0 else 3600.0
+        self._token, self._until, self._refused = token, self._clock() + max(lasts - _EARLY_SECONDS, lasts / 2), None
+        return token
+
+    def _refusal(self, status: int, code: str) -> Unreachable:
+        if status >= 500 or status == 429:
+            return Unreachable(f"the login server has trouble of its own ({status} {code})", sent=False)
+        told = f"the login server gives no token ({status} {code}); are TEAMS_APP_ID, TEAMS_APP_PASSWORD and TEAMS_TENANT_ID right?"
+        log.error(told)
+        self._refused = (self._clock() + _REFUSED_PAUSE, told)
+        return Unreachable(told, sent=False)
+
+
+def _object(body: bytes) -> dict[str, object]:
+    try:
+        found = json.loads(body)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
