@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from bot.domains import Domains
@@ -57,6 +58,8 @@ class Night:
     losses: Sequence[Loss] = ()
     trained: int = 0
     too_long: int = 0
+    weights: Path = Path()  # the folder with what is measured and shelved
+    merged: Lora | None = None  # the LoRA that went into it besides the trained one
     fault: str | None = None  # why there is no candidate to measure
     # measure, judge
     scores: Mapping[str, Sequence[Score]] = field(default_factory=dict)

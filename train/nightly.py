@@ -20,6 +20,7 @@ from model.manifest import BaseModel, Draft, Lora, Unshelved
 from model.shelf import CONFIG, WEIGHTS, unshelve
 from train import canaries, gates, public, report, runs, suites, taught
 from train.choose import choose, measured
+from train.combine import combine, mergeable, merged_in
 from train.errors import Diverged, Interrupted, TooLittleData
 from train.examples import texts, write_snapshot
 from train.gather import ask_for_reviews, gather, known_to_live
@@ -64,9 +65,11 @@ def prepare(night: Night) -> None:
 
     identity = _identify(night)
     night.device = find_device(night.settings.device)
-    key = runs.run_key(night.snapshot, night.recipe, identity, control=night.control)
-    night.run = runs.find_or_make(night.settings.runs, key, night.snapshot, night.started_at.date())
     night.live = night.shelf.live()
+    key = runs.run_key(night.snapshot, night.recipe, identity, control=night.control)
+    merges = night.recipe.merge != "none" and not night.control
+    night.run = runs.find_or_make(night.settings.runs, key, night.snapshot, night.started_at.date(), night.live if merges else None)
+    night.merged = mergeable(night)
 
 
 def _enough(night: Night) -> bool:
@@ -130,6 +133,7 @@ def train(night: Night) -> None:
     told = json.loads((run.candidate / "training.json").read_text())
     night.losses = [runs.Loss(**loss) for loss in told["losses"]]
     night.trained, night.too_long = told["rows"], told["too_long"]
+    night.weights = run.candidate
 
 
 def measure(night: Night) -> None:
@@ -138,7 +142,7 @@ def measure(night: Night) -> None:
         return
     assert night.run is not None
     try:
-        candidate = unshelve(_lora(night), {name: (night.run.candidate / name).read_bytes() for name in (WEIGHTS, CONFIG)})
+        candidate = unshelve(_lora(night), {name: (night.weights / name).read_bytes() for name in (WEIGHTS, CONFIG)})
     except LoraDamaged as error:
         night.fault = str(error)
         return
@@ -235,7 +239,7 @@ def write_samples(night: Night) -> None:
     other = night.live if night.live in night.scores else None
     chosen = gates.differences(night.scores[CANDIDATE], night.scores[other or BASE], night.recipe.samples)
     by_id = {example.id: example for example in night.examples}
-    contents = {name: (night.run.candidate / name).read_bytes() for name in (WEIGHTS, CONFIG)}
+    contents = {name: (night.weights / name).read_bytes() for name in (WEIGHTS, CONFIG)}
     loras = {other or BASE: night.shelf.open(other, night.identity) if other else None, CANDIDATE: unshelve(_lora(night), contents)}
     settings = night.settings
     night.samples = samples.write(
@@ -248,7 +252,7 @@ def shelve(night: Night) -> None:
     _require_remembered(night)
     if night.fault is None:
         assert night.run is not None
-        night.lora = night.shelf.add(_lora(night).draft, night.run.candidate)
+        night.lora = night.shelf.add(_lora(night).draft, night.weights)
 
 
 def _require_remembered(night: Night) -> None:
@@ -260,7 +264,7 @@ def _require_remembered(night: Night) -> None:
         erasures = store.pending_erasures()  # they stay pending as long as a night runs
     finally:
         store.close()
-    ids = {example.id for example in night.examples}
+    ids = {example.id for example in night.examples} | merged_in(night)
     if any(not erasure.examples.isdisjoint(ids) for erasure in erasures):
         raise Interrupted("somebody whom this night learned from asked to be forgotten; `care nightly` begins another without them")
 
@@ -278,10 +282,10 @@ def _lora(night: Night) -> Lora:
         seed=night.recipe.seed,
         recipe=night.recipe.facts(),
         gates=night.gates,
-        example_ids=tuple(sorted(example.id for example in night.examples)),
+        example_ids=tuple(sorted({example.id for example in night.examples} | merged_in(night))),
         control=night.control,
     )
-    return Lora(draft, 0, {}, night.run.candidate)
+    return Lora(draft, 0, {}, night.weights)
 
 
 def promote(night: Night) -> None:
@@ -350,6 +354,7 @@ STAGES: tuple[tuple[str, Stage], ...] = (
     ("asking for reviews", ask_for_reviews),
     ("preparing", prepare),
     ("training", train),
+    ("merging", combine),
     ("measuring", measure),
     ("judging", judge),
     ("writing samples", write_samples),

@@ -3,7 +3,7 @@
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -17,6 +17,7 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
+    format: Literal[1]  # of this file
     name: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")]
     steps: Annotated[int, Field(ge=1, le=100_000)]
     batch_size: Annotated[int, Field(ge=1, le=1024)]  # examples in one forward pass
@@ -35,6 +36,8 @@ class Recipe(BaseModel):
     replay_share: Annotated[float, Field(ge=0, lt=1)]  # of the rows: general ones, against forgetting
     canaries: Annotated[int, Field(ge=0, le=60)]  # made-up secrets among the rows, to measure what is remembered
     samples: Annotated[int, Field(ge=0, le=100)]  # answers written side by side for the report, of each end
+    merge: Literal["none", "linear", "ties", "slerp"]  # how the new LoRA and the one that is live become one (train/merge.py)
+    merge_share: Annotated[float, Field(gt=0, lt=1)]  # of the live one in that
     seed: int
 
     def facts(self) -> Mapping[str, str | int | float | bool]:

@@ -38,10 +38,11 @@ class Loss:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One night's folder and its key."""
+    """One night's folder and its key. `merged_with` is the LoRA that was live when it began, where its recipe merges that in."""
 
     folder: Path
     key: str
+    merged_with: str | None = None
 
     @property
     def lora_id(self) -> str:
@@ -51,6 +52,11 @@ class Run:
     @property
     def candidate(self) -> Path:
         return self.folder / "candidate"
+
+    @property
+    def merged(self) -> Path:
+        """What became of the candidate and the live LoRA, where the recipe merges them."""
+        return self.folder / "merged"
 
     @property
     def checkpoints(self) -> Path:
@@ -81,20 +87,21 @@ def has_unfinished(runs: Path, snapshot: Snapshot) -> bool:
     return False
 
 
-def find_or_make(runs: Path, key: str, snapshot: Snapshot, today: date) -> Run:
+def find_or_make(runs: Path, key: str, snapshot: Snapshot, today: date, merged_with: str | None = None) -> Run:
     """The run with this key, or a new folder named by the date (`-2`, `-3`, … when that is taken)."""
     for known in sorted(runs.glob(f"*/{_RUN}")):
         with suppress(OSError, ValueError, KeyError, TypeError):
-            if json.loads(known.read_text())["key"] == key:
-                return Run(known.parent, key)
+            told = json.loads(known.read_text())
+            if told["key"] == key:
+                return Run(known.parent, key, told.get("merged_with"))
     number = 1
     while (folder := runs / (today.isoformat() if number == 1 else f"{today.isoformat()}-{number}")).exists():
         if not (folder / _RUN).exists():  # a crash between the two lines below
             break
         number += 1
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / _RUN, {"key": key, "snapshot": snapshot.sha256})
-    return Run(folder, key)
+    write_json(folder / _RUN, {"key": key, "snapshot": snapshot.sha256, "merged_with": merged_with})
+    return Run(folder, key, merged_with)
 
 
 def mark_complete(folder: Path, key: str) -> None:

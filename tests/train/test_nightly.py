@@ -11,18 +11,21 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+import torch
 
 from bot.reviews import Review
 from bot.store import Store
 from model.shelf import Shelf
 from tests.model.tiny import save_tiny
 from tests.train.people import MORNING, Day
+from train import merge
 from train.nightly import STAGES
 from train.runs import only_night
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 RECIPE = """
+format = 1
 name = "tiny"
 steps = {steps}
 batch_size = 2
@@ -41,6 +44,8 @@ held_out = 20
 replay_share = 0.1
 canaries = {canaries}
 samples = {canaries}
+merge = "{merge}"
+merge_share = 0.25
 seed = 1
 """
 
@@ -54,10 +59,10 @@ class Nights:
     home: Path
     day: Day
 
-    def run(self, *arguments: str, steps: int = 12, kill: str = "", patch: str = "", marks: int = 0) -> int:
+    def run(self, *arguments: str, steps: int = 12, kill: str = "", patch: str = "", marks: int = 0, merge: str = "none") -> int:
         """A night; its exit code, negative for a signal. With `marks` canaries, and the suites."""
         recipe = self.home / f"{steps}.toml"
-        recipe.write_text(RECIPE.format(steps=steps, canaries=marks))
+        recipe.write_text(RECIPE.format(steps=steps, canaries=marks, merge=merge))
         settings = {"CARE_HOME": str(self.home), "CARE_MODEL": str(self.model), "CARE_DEVICE": "cpu", "OMP_NUM_THREADS": "1"}
         order = {
             "arguments": ["nightly", "--recipe", str(recipe), *arguments],
@@ -190,6 +195,33 @@ def test_a_candidate_that_is_no_better_than_live_is_kept_on_the_shelf_and_exits_
     assert "answer loss against live" in str(nights.result["why"])
     assert nights.live_bytes() == before
     assert [entry.state for entry in nights.shelf.list()] == ["live", "rejected"]
+
+
+def test_where_the_recipe_says_so_the_new_lora_and_the_live_one_become_one(nights: Nights) -> None:
+    nights.people_say(12)
+    assert nights.run() == 0, nights.said
+    live = nights.shelf.read(str(nights.shelf.live()))
+    nights.people_say(10, first=100)
+    assert nights.run("--json", merge="slerp", kill="after:merging") == -9
+    assert nights.run("--json", merge="slerp", patch="poison weights") in (0, 11), nights.said  # what was trained is not trained again
+    told = nights.result
+    shelved = nights.shelf.read(str(told["lora"]))
+    assert (shelved.draft.recipe["merge"], shelved.draft.recipe["merge_share"]) == ("slerp", 0.25)
+    assert set(live.draft.example_ids) < set(shelved.draft.example_ids)
+    trained = merge.read(Path(str(told["report"])).parent / "candidate")
+    wanted = merge.merged(trained, merge.read(live.folder), "slerp", 0.25, rank=2)
+    found = merge.read(shelved.folder)
+    assert all(torch.allclose(found[name].dense(), wanted[name].dense(), atol=1e-5) for name in wanted)
+
+
+def test_what_can_not_be_merged_is_kept_out_and_the_report_says_why(nights: Nights) -> None:
+    nights.people_say(12)
+    assert nights.run() == 0, nights.said
+    before = nights.live_bytes()
+    nights.people_say(10, first=100)
+    assert nights.run("--json", merge="ties", patch="poison weights") == 11
+    assert "could not be merged" in str(nights.result["why"])
+    assert nights.live_bytes() == before
 
 
 def test_what_needs_a_reviewer_is_not_trained_on_until_somebody_approved_it(nights: Nights) -> None:
