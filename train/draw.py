@@ -1,6 +1,7 @@
 """A night as pictures: the curve of its losses, the gates with their intervals, and one page for a chat."""
 
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:  # half a second, and only a finished night draws
 
 _SMOOTHING = 8
 _INK, _SOFT, _BLUE, _GOOD, _NOT, _BAD = "#1c2733", "#5b6b7b", "#1f5c99", "#17693b", "#8a5300", "#a3262a"
+CARD_BYTES = 14_000  # what a message of Teams (28 kB in all, as base64 in its card) has room for
+_CARD_DPI, _CARD_COLOURS, _CARD_GATES = (100, 80, 64, 48), 32, 12
 STAGES = ("rated", "eligible", "redacted", "deduplicated", "capped", "approved", "trained")
 
 
@@ -52,6 +55,36 @@ def page(
     _funnel(left, funnel)
     _losses(right, losses)
     figure.savefig(path)
+
+
+def card(gates: Sequence[GateResult], losses: Sequence[Loss], path: Path) -> None:
+    """The gates that have an interval (those not passed first), or without any the losses, as a PNG of at most CARD_BYTES."""
+    from matplotlib.figure import Figure
+
+    measured = sorted((gate for gate in gates if gate.interval is not None), key=lambda gate: gate.passed)[:_CARD_GATES]
+    figure = Figure(figsize=(6, 1.2 + 0.3 * len(measured)) if measured else (6, 2.8), layout="constrained")
+    if measured:
+        axes = figure.subplots()
+        _gates(axes, measured)
+        axes.set_xlabel("against the other, 95 %: left of 0 is better")
+    else:
+        _losses(figure.subplots(), losses)
+    for dpi in _CARD_DPI:
+        buffer = BytesIO()
+        figure.savefig(buffer, format="png", dpi=dpi)
+        small = _few_colours(buffer)
+        if len(small) <= CARD_BYTES:
+            path.write_bytes(small)
+            return
+
+
+def _few_colours(png: BytesIO) -> bytes:
+    """The same picture in a palette: half the bytes, and nobody sees it."""
+    from PIL import Image
+
+    small = BytesIO()
+    Image.open(png).convert("RGB").quantize(_CARD_COLOURS).save(small, format="png", optimize=True)
+    return small.getvalue()
 
 
 def _wrapped(text: str) -> str:

@@ -61,7 +61,7 @@ _SHOWN_DIFFERENCES = 10
 
 
 def write(night: Night, folder: Path) -> None:
-    """Writes report.json, report.html, report.png and the pictures of the page into the night's folder. Raises OSError."""
+    """Writes report.json, report.html, report.png, card.png and the pictures of the page into the night's folder. Raises OSError."""
     assert night.verdict is not None
     if night.losses:
         draw.losses(night.losses, folder / "loss.png")
@@ -70,6 +70,7 @@ def write(night: Night, folder: Path) -> None:
     draw.page(
         _VERDICTS[night.verdict], night.why, night.verdict == "promoted", night.gates, funnel(night), night.losses, folder / "report.png"
     )
+    draw.card(night.gates, night.losses, folder / "card.png")
     write_json(folder / "report.json", result(night))
     (folder / "report.html").write_text(_html(night), encoding="utf-8")
 

@@ -51,6 +51,7 @@ class Report:
     lost: tuple[Example, ...] = ()
     taught: tuple[str, ...] = ()
     chart: bytes | None = field(default=None, repr=False)
+    card: bytes | None = field(default=None, repr=False)  # a small one, for messages that must carry it themselves
 
 
 def read(notice: Notice) -> Report | None:
@@ -60,13 +61,13 @@ def read(notice: Notice) -> Report | None:
     page = Path(notice.report)
     try:
         found = json.loads(page.with_name("report.json").read_text(encoding="utf-8"))
-        return _report(found, _bytes(page.with_name("report.png")))
+        return _report(found, _bytes(page.with_name("report.png")), _bytes(page.with_name("card.png")))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         log.warning("a night's report can't be read; its notice is posted alone", extra={"path": notice.report, "error": repr(error)})
         return None
 
 
-def _report(found: Mapping[str, Any], chart: bytes | None) -> Report:
+def _report(found: Mapping[str, Any], chart: bytes | None, card: bytes | None) -> Report:
     gates = tuple(Gate(str(gate["gate"]), float(gate["measured"]), float(gate["limit"]), bool(gate["passed"])) for gate in found["gates"])
     examples = sorted(_examples(found), key=lambda each: each.gained, reverse=True)
     return Report(
@@ -77,6 +78,7 @@ def _report(found: Mapping[str, Any], chart: bytes | None) -> Report:
         lost=tuple(each for each in reversed(examples[-SHOWN:]) if each.gained < 0),
         taught=tuple(str(each["question"]) for each in found.get("taught", ())),
         chart=chart,
+        card=card,
     )
 
 

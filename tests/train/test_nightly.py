@@ -146,7 +146,7 @@ def test_a_day_becomes_the_live_lora_and_the_next_night_without_news_exits_10(ni
     folder = Path(str(told["report"])).parent
     page = (folder / "report.html").read_text()
     assert page.index("Promoted") < page.index("Gates") < page.index("From ratings to rows")
-    assert all((folder / name).read_bytes().startswith(b"\x89PNG") for name in ("loss.png", "gates.png", "report.png"))
+    assert all((folder / name).read_bytes().startswith(b"\x89PNG") for name in ("loss.png", "gates.png", "report.png", "card.png"))
     assert json.loads((folder / "report.json").read_text())["verdict"] == "promoted"
     [notice] = nights.day.store.unsent_notices("operators", "")
     assert (notice.kind, notice.report, notice.text.startswith("Promoted: every gate passed.")) == ("report", told["report"], True)

@@ -4,10 +4,10 @@ The message that was voted on says which answer is meant; a value that says othe
 """
 
 import logging
-from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from bot.connectors import markdown, words
+from bot.connectors import ballot, markdown, words
+from bot.connectors.ballot import Ballot, Vote
 from bot.connectors.cutting import split
 from bot.connectors.slack import blocks, events, notes
 from bot.connectors.slack.bolt import Payload
@@ -21,24 +21,9 @@ from bot.turns import Rating, Turn, Verdict, now
 
 log = logging.getLogger(__name__)
 
-UNKNOWN = "I can't find that answer any more, so your vote was not counted. Ask me again, and vote on the new answer."
-NOT_YOURS = "Only the person who asked can rate this answer."
-THANKS = "Thank you. What you wrote is kept with that answer, and may teach me tonight."
 TELL_MORE = "To say what it should have said, press 👎 under the answer."
 TOO_LONG = f"Please use at most {blocks.INPUT_CHARS} characters."
 _THUMBS: dict[str, Verdict] = {"+1": 1, "thumbsup": 1, "-1": -1, "thumbsdown": -1}
-_MOST_REMEMBERED = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class Vote:
-    """Somebody's thumb at a message."""
-
-    message: Name
-    user: str
-    verdict: Verdict
-    at: str  # Slack's time of it: events may come late, twice and in another order
-    turn_id: str | None = None  # what the button says it is about
 
 
 class Votes:
@@ -48,7 +33,7 @@ class Votes:
         self._workspace = workspace
         self._service = workspace.service
         self._people = people
-        self._latest: OrderedDict[tuple[str, str], str] = OrderedDict()
+        self._ballot = Ballot(PLATFORM, workspace.service)
 
     async def pressed(self, body: Payload) -> None:
         """The thumbs under an answer."""
@@ -58,14 +43,15 @@ class Votes:
         if await self._people.is_stranger(user, events.text(body, "user", "team_id") or None):
             return
         if value is None:
-            self._workspace.whisper(channel, user, UNKNOWN)
+            self._workspace.whisper(channel, user, ballot.UNKNOWN)
             return
         turn_id, verdict = value
-        vote = Vote(Name(self._workspace.identity.team, channel, ts), user, verdict, events.text(action, "action_ts"), turn_id)
+        name = Name(self._workspace.identity.team, channel, ts)
+        vote = Vote(str(name), user, verdict, events.text(action, "action_ts"), turn_id)
         try:
             turn = await self._cast(vote)
         except (UnknownTurn, NotYours) as error:
-            self._refuse(vote, error, events.text(body, "container", "thread_ts"))
+            self._workspace.whisper(channel, user, ballot.refusal(error), thread_ts=events.text(body, "container", "thread_ts") or None)
             return
         if turn is not None and verdict == -1:
             self._workspace.spawn(self._ask_why(turn, user, events.text(body, "trigger_id")), "the question what was wrong")
@@ -83,15 +69,14 @@ class Votes:
     async def took_back(self, body: Payload) -> None:
         """`reaction_removed`: withdraws the verdict that a reaction had set, never one of a button or what was said in the dialog."""
         vote = await self._reaction(body)
-        turn = None if vote is None else await self._service.answered_by(PLATFORM, str(vote.message))
-        if vote is None or turn is None:
+        if vote is None:
             return
-        current = await self._service.current_vote(turn.id, vote.user)
-        if current is not None and current.by_reaction and current.verdict == vote.verdict:
-            try:
-                await self._cast(replace(vote, verdict=0))
-            except (UnknownTurn, NotYours):
-                return
+        try:
+            turn = await self._ballot.take_back(vote)
+        except (UnknownTurn, NotYours):
+            return
+        if turn is not None:
+            self._workspace.spawn(self._confirm(turn, replace(vote, verdict=0)), "the confirmation of a vote")
 
     async def _reaction(self, body: Payload) -> Vote | None:
         event = events.inner(body, "event")
@@ -101,41 +86,25 @@ class Votes:
             return None
         if body.get("is_ext_shared_channel") is True and await self._people.is_stranger(user, None):
             return None
-        return Vote(Name(self._workspace.identity.team, channel, ts), user, verdict, events.text(event, "event_ts"))
+        name = Name(self._workspace.identity.team, channel, ts)
+        return Vote(str(name), user, verdict, events.text(event, "event_ts"), by_reaction=True)
 
     async def _cast(self, vote: Vote) -> Turn | None:
-        """Keeps a vote; None for one that a later one has overtaken. Raises UnknownTurn, NotYours."""
-        turn = await self._service.answered_by(PLATFORM, str(vote.message))
-        if turn is None or vote.turn_id not in (None, turn.id):
-            raise UnknownTurn("that message carries no such answer")
-        key = (turn.id, vote.user)
-        if vote.at <= self._latest.get(key, ""):
-            return None
-        current = await self._service.current_vote(turn.id, vote.user)
-        kept = current if current is not None and current.verdict == vote.verdict else None
-        rating = Rating(turn.id, vote.user, vote.verdict, now(), by_reaction=vote.turn_id is None)
-        if kept is not None:  # a reaction that repeats what a button said sets nothing
-            rating = replace(kept, rated_at=now(), by_reaction=kept.by_reaction and rating.by_reaction)
-        await self._service.rate(rating)
-        self._latest[key] = vote.at
-        if len(self._latest) > _MOST_REMEMBERED:
-            self._latest.popitem(last=False)
-        self._workspace.spawn(self._confirm(turn, vote), "the confirmation of a vote")
+        """Keeps a vote and confirms it; None for one that a later one has overtaken. Raises UnknownTurn, NotYours."""
+        turn = await self._ballot.cast(vote)
+        if turn is not None:
+            self._workspace.spawn(self._confirm(turn, vote), "the confirmation of a vote")
         return turn
-
-    def _refuse(self, vote: Vote, error: Exception, thread: str) -> None:
-        told = NOT_YOURS if isinstance(error, NotYours) else UNKNOWN
-        self._workspace.whisper(vote.message.channel, vote.user, told, thread_ts=thread or None)
 
     async def _confirm(self, turn: Turn, vote: Vote) -> None:
         """In the answer itself where only its asker sees it; elsewhere each voter hears of their own vote."""
         if turn.question.private and await self._mark(turn, vote.verdict):
             return
         told = words.CONFIRMED[vote.verdict]
-        if vote.verdict == -1 and vote.turn_id is None:
+        if vote.verdict == -1 and vote.by_reaction:
             told = f"{told} {TELL_MORE}"
         root = await self._workspace.root_of(asked_in(turn))
-        await self._workspace.api.ephemeral(vote.message.channel, vote.user, told, thread_ts=root)
+        await self._workspace.api.ephemeral(parse(vote.message).channel, vote.user, told, thread_ts=root)
 
     async def _mark(self, turn: Turn, verdict: Verdict) -> bool:
         """Shows a vote below an answer; False when the message can't be written anew."""
@@ -191,11 +160,10 @@ class Votes:
         try:
             turn = await self._service.rate(Rating(said.turn_id, user, -1, now(), said.reason, said.correction))
         except (UnknownTurn, NotYours) as error:
-            told = NOT_YOURS if isinstance(error, NotYours) else UNKNOWN
-            return {"response_action": "errors", "errors": {blocks.REASON_BLOCK: told}}
+            return {"response_action": "errors", "errors": {blocks.REASON_BLOCK: ballot.refusal(error)}}
         self._workspace.spawn(self._thank(turn, user), "thanks for a correction")
         return None
 
     async def _thank(self, turn: Turn, user: str) -> None:
         question = asked_in(turn)
-        await self._workspace.api.ephemeral(question.channel, user, THANKS, thread_ts=await self._workspace.root_of(question))
+        await self._workspace.api.ephemeral(question.channel, user, ballot.THANKS, thread_ts=await self._workspace.root_of(question))
