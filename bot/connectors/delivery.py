@@ -54,7 +54,7 @@ class ReplyDelivery(Generic[W]):
         fetched: Callable[[Sequence[Turn]], Awaitable[None]],
         before: "ReplyDelivery[W] | None" = None,
     ) -> None:
-        """`before` is on its way with an answer that this one replaces, in the same messages; `closed` hears that nothing more is written."""
+        """`before` is on its way with an answer that this one replaces, in the same messages. `closed` hears of the end of writing."""
         self._turn = turn
         self._draft = draft
         self.writer = writer

@@ -1,0 +1,169 @@
+"""What people write, as questions: who is meant, which conversation it belongs to, what became of it. Knows no answer.
+
+A question is committed before its activity is acknowledged. The same message comes again after every lost acknowledgement, now and
+then under another id: the store's unique keys make one question of them.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+from bot.connectors.tasks import Once
+from bot.connectors.teams import events, shapes
+from bot.connectors.teams.address import Address
+from bot.connectors.teams.events import Json, Said
+from bot.connectors.teams.names import PLATFORM, root_of
+from bot.connectors.teams.removals import removals
+from bot.connectors.teams.workspace import Workspace
+from bot.connectors.wishes import says_more, wishes_for_a_person
+from bot.store import Forgotten, NotYours
+from bot.turns import Question, now
+
+log = logging.getLogger(__name__)
+
+NOTHING_ASKED = "What do you want to know? Write your question after my name."
+_WELCOME_SECONDS = 60.0
+
+Hears = Callable[[Said], Awaitable[bool]]
+
+
+class Experts(Protocol):
+    """Who takes conversations over."""
+
+    async def asked_for(self, said: Said, conversation: str) -> None:
+        """Somebody wrote that they want a person."""
+        ...
+
+    async def files_came(self, said: Said, conversation: str) -> None:
+        """Somebody sent files, which CARE can't bring anybody."""
+        ...
+
+    async def expert_wrote(self, said: Said) -> bool:
+        """Whether a message stands under a hand-over's post, and is none for CARE."""
+        ...
+
+
+class Listeners:
+    """Activities of messages, and of CARE's coming into a chat. `first` hear what may be no question, and say whether it was theirs."""
+
+    def __init__(self, workspace: Workspace, experts: Experts, first: Sequence[Hears]) -> None:
+        self._workspace = workspace
+        self._service = workspace.service
+        self._experts = experts
+        self._first = first
+        self._removals = removals(workspace)
+        self._told = Once()
+
+    async def message(self, activity: Json) -> None:
+        """`message`: somebody wrote, or sent a card."""
+        said = events.said(activity)
+        if said is not None:
+            await self._workspace.reached(activity)
+            await self._heard(said)
+
+    async def edited(self, activity: Json) -> None:
+        """`messageUpdate`: somebody's question says something else now."""
+        said = events.said(activity, edited=True)
+        if said is None:
+            return
+        await self._workspace.reached(activity)
+        try:
+            if await self._service.asked_in(PLATFORM, str(said.name)) is None:
+                await self._heard(said)  # only now CARE is asked, or hears of it
+            elif said.text:
+                await self._service.edit(self._question(said, said.text, ""))
+        except (Forgotten, NotYours) as error:
+            log.info("an edit was not taken", extra={"message": str(said.name), "error": type(error).__name__})
+
+    async def deleted(self, activity: Json) -> None:
+        """`messageDelete`: what was asked in it, and what was answered to it, is gone too."""
+        name = events.name(activity)
+        if name is None:
+            return
+        answered = await self._service.answered_by(PLATFORM, str(name))
+        if answered is not None:
+            self._service.cancel(answered.id)  # nobody reads it any more
+            return
+        for carrier in await self._service.forget_message(PLATFORM, str(name)):
+            self._workspace.spawn(self._removals.take_away(carrier), "the answer to a deleted question")
+
+    async def installed(self, activity: Json) -> None:
+        """`installationUpdate`, add: CARE came into a chat or a team, and says hello once."""
+        try:
+            place = Address.of(activity).place
+        except ValueError:
+            return
+        welcomed = await self._service.address(PLATFORM, place) is not None
+        address = await self._workspace.reached(activity)
+        if not welcomed and self._told.first(f"welcome {place}"):
+            self._workspace.spawn(self._welcome(address), "a welcome")
+
+    async def joined(self, activity: Json) -> None:
+        """`conversationUpdate`: comes with every installation too, which is heard there."""
+
+    async def left(self, activity: Json) -> None:
+        """`installationUpdate`, remove: what is still to be said there finds nobody, and ends by itself."""
+        log.info("CARE was removed from a chat")
+
+    async def _welcome(self, to: Address) -> None:
+        notice, human = self._service.notice(), self._workspace.has_experts
+        shape = shapes.welcome(notice, human=human) if to.private else shapes.group_welcome(notice)
+        await self._workspace.api.post(to, shape, patience=_WELCOME_SECONDS)
+        if to.user_id is not None:
+            await self._service.introduced(PLATFORM, to.user_id)
+
+    async def _heard(self, said: Said) -> None:
+        if await self._experts.expert_wrote(said):
+            return
+        if not (said.private or said.mentioned or said.value is not None or await self._goes_on(said)):
+            return
+        for hears in self._first:
+            if await hears(said):
+                return
+        if said.value is not None and not said.text:
+            return  # a card that nobody knows any more
+        await self._asked(said)
+
+    async def _goes_on(self, said: Said) -> bool:
+        """Whether a message in a thread is a follow-up: CARE is in that thread, and nobody else is spoken to."""
+        if root_of(said.name.place) is None or said.others:
+            return False
+        return await self._service.known(PLATFORM, said.name.place)
+
+    async def _asked(self, said: Said) -> None:
+        conversation = await self._workspace.conversation(said.name.place)
+        wish = wishes_for_a_person(said.text)
+        if wish:
+            await self._experts.asked_for(said, conversation)
+        if said.text and (not wish or says_more(said.text)):
+            await self._ask(said, conversation)
+        elif not said.text and await self._service.handed_over(PLATFORM, conversation) is None and self._told.first(said.event_id):
+            self._note(said, shapes.files_declined(asked=False) if said.files else NOTHING_ASKED)
+        if said.files:
+            await self._experts.files_came(said, conversation)
+
+    async def _ask(self, said: Said, conversation: str) -> None:
+        try:
+            _, new = await self._service.ask(self._question(said, said.text, conversation))
+        except (Forgotten, NotYours) as error:
+            log.info("a message was not taken", extra={"message": str(said.name), "error": type(error).__name__})
+            return
+        if new and said.files:
+            self._note(said, shapes.files_declined(asked=True))
+
+    def _question(self, said: Said, text: str, conversation: str) -> Question:
+        return Question(
+            platform=PLATFORM,
+            event_id=said.event_id,
+            conversation_id=conversation,
+            user_id=said.user,
+            text=text,
+            asked_at=now(),
+            private=said.private,
+            user_name=said.user_name,
+            message=str(said.name),
+            edition=said.edition,
+        )
+
+    def _note(self, said: Said, text: str) -> None:
+        self._workspace.say(said.name.place, shapes.note(text))

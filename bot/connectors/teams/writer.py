@@ -1,0 +1,366 @@
+"""The one writer of a reply: brings Teams' messages to what there is to show, one call after the other.
+
+A reply is one message, made at once; in a personal chat it streams, elsewhere it is updated when the answer is whole. What is longer
+than Teams takes goes on in further messages. After a restart, and for an edited question, the messages that carry it already are put
+right. What can't be written now is tried again until it is: only somebody who deleted the place it goes to ends that.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from bot.connectors.cutting import split
+from bot.connectors.draft import Draft
+from bot.connectors.teams import shapes
+from bot.connectors.teams.address import Address
+from bot.connectors.teams.errors import Gone, Limited, Refused, StreamEnded, StreamStopped, TeamsError, TooLong, Unreachable
+from bot.connectors.teams.names import PLATFORM, Name, parse
+from bot.connectors.teams.post import Json, Post, Stream
+from bot.connectors.teams.workspace import Workspace
+from bot.store import StoreError, UnknownTurn
+from bot.turns import Status, Turn
+
+log = logging.getLogger(__name__)
+
+LIMIT = 20_000  # bytes in a message; Teams takes 28 KB of an activity in all, as UTF-16 for some of it
+_LEAST_LIMIT = 1000
+_MUCH_TOO_LONG = "_Teams does not take this answer: it is too long for it. Ask me something smaller, please._"
+_PATIENCE_SECONDS = 20.0
+
+
+class Writer:
+    """One reply's. `complete` once all of it stands in Teams."""
+
+    def __init__(self, workspace: Workspace, turn: Turn, question: Name, draft: Draft) -> None:
+        self._workspace = workspace
+        self._pace = workspace.pace
+        self._turn = turn
+        self._question = question
+        self._draft = draft
+        self._to: Address | None = None
+        self._posts: list[Post] = []
+        self._uncarried: list[Post] = []
+        self._inherited: list[Post] = []
+        self._stream: Stream | None = None
+        self._holds_chat = False  # no other reply may stream in this chat
+        self._limit = LIMIT
+        self._maybe = False  # a message may stand there that we know nothing of: no further placeholder
+        self._shown = ""  # by the message that is updated while the answer is written
+        self._not_before = 0.0
+        self._bare = False  # nothing but words: Teams refused them with buttons
+        self._gives_up = False  # not even the smallest messages were small enough: says so instead
+        self._notice: str | None = None
+        self._asked_for_notice = False
+        self._given_way = asyncio.Event()  # another writer goes on with these messages
+        self.complete = False
+
+    async def run(self) -> None:
+        """Until all is written, or the rest comes after the next start, or from another writer. Raises Gone."""
+        try:
+            await self._insist(self._find)
+            while not self._draft.ended.is_set() and not self._given_way.is_set():
+                await self._advance()
+                await self._pause()
+            if self._given_way.is_set():
+                await self._release()
+                self.complete = True
+            elif self._draft.final is not None:
+                self.complete = await self._insist(self._complete)
+                await self._insist(self._forget_if_erased)
+        except Gone:
+            await self._insist(self._forget_if_erased)  # one of its messages may be deleted, and another not yet
+            raise
+        finally:
+            self._leave_chat()
+
+    def give_way(self) -> None:
+        """Stops after the call that runs: another answer comes into these messages."""
+        self._given_way.set()
+        self._draft.changed.set()
+
+    def take_over(self, other: "Writer") -> None:
+        """Goes on, before `run`, with the messages of a writer that gave way and has stopped."""
+        self._inherited = other._inherited + other._posts
+        self._maybe = other._maybe
+
+    async def _release(self) -> None:
+        """What streams is ended, so that another writer can update it."""
+        if self._stream is not None:
+            try:
+                await self._stream.close(_PATIENCE_SECONDS)
+            except TeamsError as error:
+                log.warning("a stream was left open", extra={"turn": self._turn.id, "error": str(error)})
+
+    # Where it goes.
+
+    async def _find(self) -> None:
+        """The chat, and the messages that carry this reply already. Raises Gone."""
+        self._to = await self._workspace.address_of(self._question.place)
+        known = {post.id: post for post in self._inherited}
+        carried = [parse(name).id for name in await self._workspace.service.carried(self._turn.id)]
+        self._posts = [known.get(each) or self._standing(each) for each in carried]
+        self._uncarried = [post for post in self._inherited if post.id not in carried]
+        self._posts += self._uncarried
+
+    def _standing(self, message_id: str) -> Post:
+        return Post(self._workspace.api, self._address, message_id, None)
+
+    @property
+    def _address(self) -> Address:
+        assert self._to is not None, "`_find` comes first"
+        return self._to
+
+    # While it is being written.
+
+    async def _pause(self) -> None:
+        """Until there is news, and Teams may hear of it; the end ends it."""
+        streams = self._stream is not None and not self._stream.over
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._pace.idle):
+                await self._draft.changed.wait()
+        self._draft.changed.clear()
+        seconds = self._stream.rest if self._stream is not None and streams else self._pace.sparse if self._posts else 0.0
+        seconds = max(seconds, self._not_before - asyncio.get_running_loop().time())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0 if self._given_way.is_set() else seconds):
+                await self._draft.ended.wait()
+
+    async def _advance(self) -> None:
+        """One step on: what fails here is put right at the end. Raises Gone."""
+        if self._to is None or self._draft.ended.is_set():
+            return
+        try:
+            await self._step()
+        except StreamStopped:
+            self._stopped()
+        except TooLong:
+            self._shrink()
+        except Limited as error:
+            self._wait(error.seconds)
+        except Unreachable as error:
+            self._maybe = self._maybe or (error.sent and not self._posts)
+            self._wait(self._pace.retry)
+        except (StreamEnded, Refused) as error:
+            log.info("Teams takes no more of a stream; the answer comes by an update", extra={"turn": self._turn.id, "error": str(error)})
+            self._draft.changed.set()
+        except StoreError:
+            self._wait(self._pace.retry)
+
+    def _wait(self, seconds: float) -> None:
+        self._not_before = asyncio.get_running_loop().time() + seconds
+        self._draft.changed.set()
+
+    async def _step(self) -> None:
+        line = shapes.place_text(self._draft.place)
+        if self._uncarried:
+            await self._carry()
+        if not self._posts:
+            await self._begin(line)
+        elif self._draft.stopped:
+            return
+        elif self._stream is None:
+            if self._inherited or self._shown:
+                await self._update_line(line)
+        elif self._stream.late or self._stream.over:
+            await self._overtime(line)
+        else:
+            await self._stream.grow(line, self._fitting())
+
+    async def _begin(self, line: str) -> None:
+        """The message in which the answer will be."""
+        if self._maybe:
+            return
+        api = self._workspace.api
+        if self._address.private and self._enter_chat():
+            try:
+                self._stream = await Stream.start(api, self._address, line, self._pace)
+            except (StreamEnded, Refused) as error:
+                log.info("Teams takes no stream here", extra={"turn": self._turn.id, "error": str(error)})
+            else:
+                await self._own(self._stream)
+                return
+        self._shown = line
+        await self._own(await Post.write(api, self._address, shapes.note(line), 0.0))
+
+    def _enter_chat(self) -> bool:
+        self._holds_chat = self._holds_chat or self._workspace.may_stream(self._question.place)
+        return self._holds_chat
+
+    def _leave_chat(self) -> None:
+        if self._holds_chat:
+            self._holds_chat = False
+            self._workspace.streamed(self._question.place)
+
+    async def _update_line(self, line: str) -> None:
+        """Without a stream only the place in the queue changes until the answer is whole."""
+        if line != self._shown:
+            await self._posts[0].complete(shapes.note(line), 0.0)
+            self._shown = line
+
+    async def _overtime(self, line: str) -> None:
+        """The stream's two minutes are up: its message is updated in place."""
+        assert self._stream is not None
+        text = self._fitting()
+        await self._stream.complete(shapes.answer(text) if text else shapes.note(line), 0.0)
+        self._leave_chat()
+
+    def _fitting(self) -> str:
+        """What is written so far, as it can be streamed: where a long text will be cut, only its end says."""
+        text = self._draft.text.strip()
+        return text if len(text.encode()) <= self._limit // 2 or self._stream is None else self._stream.text
+
+    def _stopped(self) -> None:
+        """The reader pressed Stop: what stands there stays."""
+        self._draft.stopped = True
+        self._workspace.service.cancel(self._turn.id)
+
+    async def _own(self, post: Post) -> None:
+        self._posts.append(post)
+        self._uncarried.append(post)
+        await self._carry()
+
+    async def _carry(self) -> None:
+        """Remembers, for votes, deletions and the next start, which messages carry this reply."""
+        while self._uncarried:
+            name = str(self._question.beside(self._uncarried[0].id))
+            await self._workspace.service.carries(PLATFORM, name, self._turn.id)
+            del self._uncarried[0]
+
+    def _shrink(self) -> bool:
+        """False: they are as small as they get."""
+        if self._limit == _LEAST_LIMIT:
+            return False
+        self._limit = max(self._limit // 2, _LEAST_LIMIT)
+        log.info("a message was too long for Teams; smaller ones follow", extra={"turn": self._turn.id, "limit": self._limit})
+        return True
+
+    # When it is whole.
+
+    async def _complete(self) -> None:
+        """Everything as it shall stay. May be called again after it failed."""
+        if await self._is_erased():
+            await self._remove_rest(0)
+            return
+        if self._draft.stopped:
+            await self._carry()
+            return
+        shapes_ = await self._parts()
+        try:
+            for number, shape in enumerate(shapes_):
+                await self._settle(number, shape)
+        except StreamStopped:
+            self._stopped()  # too late to stop anything but this message
+            await self._carry()
+            return
+        await self._remove_rest(len(shapes_))
+        await self._carry()
+        await self._introduced()
+
+    async def _parts(self) -> list[Json]:
+        """The messages as they shall be."""
+        whole = _MUCH_TOO_LONG if self._gives_up else self._draft.closing(self._workspace.hosts, began=bool(self._posts)).strip()
+        if not whole:
+            return []
+        turn = self._draft.final
+        assert turn is not None
+        answered = turn.status in (Status.ANSWERED, Status.DELIVERED)
+        if answered and (notice := await self._introduction()) is not None:
+            whole += notice
+        generated = answered or (turn.reply is not None and bool(turn.reply.text.strip()))
+        parts = split(whole, self._limit)
+        first = [shapes.answer(part, generated=generated) for part in parts[:-1]]
+        return [*first, self._last(parts[-1], generated=generated, answered=answered)]
+
+    def _last(self, part: str, *, generated: bool, answered: bool) -> Json:
+        """The end of an answer has the thumbs, and what can be done next."""
+        if not answered or self._bare:
+            return shapes.answer(part, generated=generated)
+        feedback = shapes.FEEDBACK.get(self._workspace.settings.teams_feedback)
+        actions = shapes.next_steps(human=self._workspace.has_experts) if self._address.private else ()
+        return shapes.answer(part, feedback=feedback, actions=actions)
+
+    async def _introduction(self) -> str | None:
+        """What a newcomer is told of CARE."""
+        if not self._asked_for_notice:
+            notice = await self._workspace.service.introduction(PLATFORM, self._turn.question.user_id)
+            self._notice = None if notice is None else shapes.introduction(notice, human=self._workspace.has_experts)
+            self._asked_for_notice = True
+        return self._notice
+
+    async def _introduced(self) -> None:
+        if self._notice is not None and not self._gives_up:
+            await self._workspace.service.introduced(PLATFORM, self._turn.question.user_id)
+
+    async def _settle(self, number: int, shape: Json) -> None:
+        while number < len(self._posts):
+            post = self._posts[number]
+            try:
+                await post.complete(shape, _PATIENCE_SECONDS)
+            except Gone:
+                if post.written:
+                    raise
+                await self._drop(post)  # it was deleted before it was this process's: the words come anew
+            else:
+                return
+        await self._own(await Post.write(self._workspace.api, self._address, shape, _PATIENCE_SECONDS))
+
+    async def _is_erased(self) -> bool:
+        """Its question was deleted, or its asker forgotten, while this was written or waited for Teams."""
+        try:
+            await self._workspace.service.turn(self._turn.id)
+        except UnknownTurn:
+            return True
+        return False
+
+    async def _forget_if_erased(self) -> None:
+        """Then nothing of it stays."""
+        if self._draft.final is not None and await self._is_erased():
+            await self._remove_rest(0)
+
+    async def _remove_rest(self, kept: int) -> None:
+        """Messages of an earlier, longer answer."""
+        if kept == 0:
+            await self._release()
+        while len(self._posts) > kept:
+            with suppress(Gone):
+                await self._posts[-1].remove(_PATIENCE_SECONDS)
+            await self._drop(self._posts[-1])
+
+    async def _drop(self, post: Post) -> None:
+        """It stands there no more."""
+        await self._workspace.service.carries_no_more(PLATFORM, str(self._question.beside(post.id)))
+        self._posts.remove(post)
+        self._uncarried = [each for each in self._uncarried if each is not post]
+
+    async def _insist(self, step: Callable[[], Awaitable[None]]) -> bool:
+        """Takes a step until it is taken; False when Teams will never have it, or another writer will see to it. Raises Gone."""
+        pause = self._pace.retry
+        while not self._given_way.is_set():
+            try:
+                await step()
+                return True
+            except Gone:
+                raise
+            except TooLong as error:
+                if self._shrink():
+                    continue
+                log.error("an answer is too long for Teams", extra={"turn": self._turn.id, "error": str(error), "limit": self._limit})
+                if self._gives_up:
+                    return False
+                self._gives_up = True
+            except Refused as error:
+                log.error("Teams refuses an answer", extra={"turn": self._turn.id, "error": str(error), "bare": self._bare})
+                if self._bare:
+                    return False
+                self._bare = True  # the words matter more than the thumbs
+            except (TeamsError, StoreError) as error:
+                log.warning("an answer waits for Teams", extra={"turn": self._turn.id, "error": f"{type(error).__name__}: {error}"})
+                await self._rest(max(pause, error.seconds) if isinstance(error, Limited) else pause)
+                pause = min(2 * pause, self._pace.most_retry)
+        return False
+
+    async def _rest(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._given_way.wait()
