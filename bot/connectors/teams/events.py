@@ -134,7 +134,8 @@ def _moment(activity: Json) -> str:
 
 
 def _is_file(attachment: Json) -> bool:
-    return not text(attachment, "contentType").lower().startswith(_NO_FILES)
+    kind = text(attachment, "contentType").lower()
+    return bool(kind) and not kind.startswith(_NO_FILES)
 
 
 # Words.
