@@ -10,10 +10,11 @@ from aiohttp import web
 
 from tests.fakes.teams.connector import Call, Connector, refused
 from tests.fakes.teams.faults import Faults
+from tests.fakes.teams.files import Files
+from tests.fakes.teams.interactions import Interactions
 from tests.fakes.teams.keys import OPENID_PATH, Keys
 from tests.fakes.teams.login import Login
 from tests.fakes.teams.outbox import Outbox
-from tests.fakes.teams.people import People
 from tests.fakes.teams.refusals import Refused
 from tests.fakes.teams.streams import Streams
 from tests.fakes.teams.world import ADMINS, APP_ID, EXPERTS, PEOPLE, STRANGER, TENANT, Chat, Json, Message, World
@@ -25,7 +26,7 @@ _CONDITION_SHARE = 9  # a condition that takes long is asked less often: a tenth
 _MAX_BODY = 4 * 1024 * 1024
 
 
-class FakeTeams(People):
+class FakeTeams(Interactions):
     """An async context manager."""
 
     def __init__(self, *, port: int = 0) -> None:
@@ -40,6 +41,7 @@ class FakeTeams(People):
         self.login = Login(self)
         self.streams = Streams(self.clock)
         self.connector = Connector(self)
+        self.file_server = Files(self)
         self.typed: list[str] = []  # places where the app showed that it types
         self._news = asyncio.Event()
         self.world.listeners.append(self._news.set)
@@ -47,7 +49,7 @@ class FakeTeams(People):
 
     async def __aenter__(self) -> "FakeTeams":
         app = web.Application(client_max_size=_MAX_BODY, middlewares=[_mend])
-        for part in (self.connector, self.keys, self.login):
+        for part in (self.connector, self.keys, self.login, self.file_server):
             app.add_routes(part.routes())
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
