@@ -43,6 +43,8 @@ class Said:
     files: int
     edition: str  # when it was edited; "" never
     value: Json | None  # what a card sent
+    reply_to: str  # the message that it answers, or whose card sent it; "" none
+    at: str  # when, so that later ones sort after it
 
     @property
     def private(self) -> bool:
@@ -96,7 +98,7 @@ def said(activity: Json, *, edited: bool = False) -> Said | None:
     except ValueError:
         return None
     spoken, mentioned, others = _spoken(activity)
-    edition = _moment(activity) if edited else ""
+    edition = moment(activity) if edited else ""
     return Said(
         event_id=_event_id(activity, named, sender, spoken, edition),
         name=named,
@@ -110,6 +112,8 @@ def said(activity: Json, *, edited: bool = False) -> Said | None:
         files=sum(_is_file(each) for each in objects(activity, "attachments")),
         edition=edition,
         value=inner(activity, "value") or None,
+        reply_to=text(activity, "replyToId"),
+        at=moment(activity),
     )
 
 
@@ -124,13 +128,13 @@ def _event_id(activity: Json, named: Name, sender: str, spoken: str, edition: st
     return hashlib.sha256("\0".join((named.place, sender, moment, spoken, edition)).encode(errors="surrogatepass")).hexdigest()
 
 
-def _moment(activity: Json) -> str:
+def moment(activity: Json) -> str:
     """When an activity was sent, so that later ones sort after it."""
     try:
-        moment = datetime.fromisoformat(text(activity, "timestamp"))
+        found = datetime.fromisoformat(text(activity, "timestamp"))
     except ValueError:
-        moment = datetime.now(UTC)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).isoformat(timespec="microseconds")
+        found = datetime.now(UTC)
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def _is_file(attachment: Json) -> bool:
