@@ -89,7 +89,8 @@ def _example(rated: RatedTurn, domains: Domains) -> Example | str:
     if len(corrections) > 1 or (ups and len(ups) < len(standing)):
         return "contradictory"
     if corrections:
-        return _build(rated, next(iter(corrections)), standing, CORRECTION, domains)
+        example = _build(rated, next(iter(corrections)), standing, CORRECTION, domains)
+        return replace(example, rejected=visible(_answer(rated, domains)) or None)
     if not ups:
         return "disliked"
     answer = _answer(rated, domains)

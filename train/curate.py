@@ -136,7 +136,7 @@ def _redacted(
     candidates: Sequence[Candidate], system_prompt: str, redactor: Redactor, memo: Memo, masked: Counter[str], reasons: Counter[str]
 ) -> list[Candidate]:
     """Personal data is masked in the question, the answer and all that was said before."""
-    said = [[*each.example.said(system_prompt), each.example.response] for each in candidates]
+    said = [[*each.example.said(system_prompt), each.example.response, *_rejected(each.example)] for each in candidates]
     done = redactor.redact_all(sorted({text for texts in said for text in texts}), memo)
     found = []
     for candidate, texts in zip(candidates, said, strict=True):
@@ -153,7 +153,12 @@ def _redacted(
 def _with_texts(example: Example, done: Mapping[str, Redacted]) -> Example:
     """What is not among the texts is CARE's own system prompt."""
     messages = tuple(Message(each.role, done[each.content].text) if each.content in done else each for each in example.messages)
-    return replace(example, messages=messages, response=done[example.response].text)
+    rejected = done[example.rejected].text if example.rejected is not None else None
+    return replace(example, messages=messages, response=done[example.response].text, rejected=rejected)
+
+
+def _rejected(example: Example) -> list[str]:
+    return [] if example.rejected is None else [example.rejected]
 
 
 def _checked(reviews: Sequence[Review], candidates: Sequence[Candidate], fit: Filter, redactor: Redactor) -> list[Review]:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -31,6 +31,7 @@ class Example:
     turn_ids: tuple[str, ...] = ()
     raters: tuple[str, ...] = ()
     brought: bool = False  # the caller of the API brought a system prompt in CARE's place
+    rejected: str | None = None  # the answer that was corrected
 
     @property
     def instruction(self) -> str:
@@ -48,6 +49,10 @@ class Example:
         """Question and answer as one text."""
         return f"{self.instruction}\n{self.response}"
 
+    def instead(self, response: str) -> "Example":
+        """The same with another answer."""
+        return replace(self, response=response)
+
     def said(self, system_prompt: str) -> list[str]:
         """Every text but the response that came from somebody; a caller of the API may have brought a system prompt too."""
         return [message.content for message in self.messages if message != Message("system", system_prompt)]
@@ -64,6 +69,7 @@ class Example:
             "instruction": self.instruction,
             "input": self.input,
             "response": self.response,
+            "rejected": self.rejected,
             "domain": self.domain,
             "source": self.source,
             "licence": self.licence,

@@ -29,9 +29,10 @@ def test_a_thumb_up_teaches_the_answer_and_a_correction_what_was_right(day: Day)
     day.rate(liked, 1)
     day.rate(corrected, -1, user="bo", correction="  A roaming pack. ")
     examples, _ = collected(day)
-    assert (examples[liked].response, examples[liked].source) == ("Switch it off and on.", UP)
+    assert (examples[liked].response, examples[liked].source, examples[liked].rejected) == ("Switch it off and on.", UP, None)
     example = examples[corrected]
     assert (example.instruction, example.response, example.source) == ("What is Puffin?", "A roaming pack.", CORRECTION)
+    assert example.rejected == "A bird."
     assert (example.domain, example.raters, example.group, example.id) == ("banking", ("web:bo",), "c-t2", "turn/t2")
     assert example.messages[0] == Message("system", RULES.system_prompt)
 

@@ -20,7 +20,8 @@ from tests.model.tiny import save_tiny
 from train.errors import Diverged
 from train.evaluate import BASE, encode, measure
 from train.examples import Example
-from train.finetune import _Watcher, finetune, row
+from train.finetune import _Watcher, finetune
+from train.methods import rows
 from train.recipe import load
 from train.runs import Run, is_complete, mark_complete
 
@@ -64,9 +65,7 @@ def run(folder: Path) -> Run:
 
 def test_only_the_answer_and_its_end_are_learned(base: Base) -> None:
     loaded = weights.load(base, CPU)
-    item = encode(Tokens(loaded, 512), examples(1)[0], 400)
-    assert item is not None
-    trained = row(item)
+    [trained] = rows(Tokens(loaded, 512), examples(1), RECIPE).rows
     learned = [label for label in trained["labels"] if label != -100]
     assert loaded.tokenizer.decode(learned) == "quick brown fox 0<|im_end|>"
     assert trained["input_ids"][-len(learned) :] == learned
@@ -208,22 +207,18 @@ def test_one_bad_step_is_skipped_and_three_in_a_row_end_the_training(tmp_path: P
         (Device("cpu", torch.bfloat16), False, False),
     ],
 )
-def test_the_precision_of_training_follows_the_device(
-    device: Device, fp16: bool, bf16: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_precision_of_training_follows_the_device(device: Device, fp16: bool, bf16: bool, tmp_path: Path) -> None:
     """By substitution: no GPU has run this."""
-    from train import finetune as module
+    from train.methods import _common
 
-    asked: dict[str, object] = {}
-    monkeypatch.setattr(module, "SFTConfig", lambda **arguments: asked.update(arguments))
-    module._arguments(device, RECIPE, run(tmp_path / "run"))
+    asked = _common(device, RECIPE, run(tmp_path / "run"))
     assert (asked["fp16"], asked["bf16"], asked["use_cpu"]) == (fp16, bf16, device.name == "cpu")
 
 
 def test_below_compute_capability_7_trl_computes_its_loss_without_triton(monkeypatch: pytest.MonkeyPatch) -> None:
     import trl
 
-    from train.finetune import _use_triton
+    from train.methods import _use_triton
 
     monkeypatch.setattr(trl.kernels.chunked_logprob, "_TRITON_AVAILABLE", True)
     monkeypatch.setattr(trl.trainer.utils, "is_triton_available", lambda: True)

@@ -27,6 +27,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 RECIPE = """
 format = 1
 name = "tiny"
+method = "{method}"
+beta = 0.1
 steps = {steps}
 batch_size = 2
 accumulate = 1
@@ -59,10 +61,11 @@ class Nights:
     home: Path
     day: Day
 
-    def run(self, *arguments: str, steps: int = 12, kill: str = "", patch: str = "", marks: int = 0, merge: str = "none") -> int:
+    def run(self, *arguments: str, steps: int = 12, kill: str = "", patch: str = "", marks: int = 0, **recipe_says: str) -> int:
         """A night; its exit code, negative for a signal. With `marks` canaries, and the suites."""
+        told = {"merge": "none", "method": "sft", **recipe_says}
         recipe = self.home / f"{steps}.toml"
-        recipe.write_text(RECIPE.format(steps=steps, canaries=marks, merge=merge))
+        recipe.write_text(RECIPE.format(steps=steps, canaries=marks, **told))
         settings = {"CARE_HOME": str(self.home), "CARE_MODEL": str(self.model), "CARE_DEVICE": "cpu", "OMP_NUM_THREADS": "1"}
         order = {
             "arguments": ["nightly", "--recipe", str(recipe), *arguments],
@@ -202,11 +205,13 @@ def test_where_the_recipe_says_so_the_new_lora_and_the_live_one_become_one(night
     assert nights.run() == 0, nights.said
     live = nights.shelf.read(str(nights.shelf.live()))
     nights.people_say(10, first=100)
-    assert nights.run("--json", merge="slerp", kill="after:merging") == -9
-    assert nights.run("--json", merge="slerp", patch="poison weights") in (0, 11), nights.said  # what was trained is not trained again
+    assert nights.run("--json", merge="slerp", method="dpo", kill="after:merging") == -9
+    assert nights.run("--json", merge="slerp", method="dpo", patch="poison weights") in (0, 11), (
+        nights.said
+    )  # what was trained is not trained again
     told = nights.result
     shelved = nights.shelf.read(str(told["lora"]))
-    assert (shelved.draft.recipe["merge"], shelved.draft.recipe["merge_share"]) == ("slerp", 0.25)
+    assert [shelved.draft.recipe[name] for name in ("method", "merge", "merge_share")] == ["dpo", "slerp", 0.25]
     assert set(live.draft.example_ids) < set(shelved.draft.example_ids)
     trained = merge.read(Path(str(told["report"])).parent / "candidate")
     wanted = merge.merged(trained, merge.read(live.folder), "slerp", 0.25, rank=2)

@@ -1,0 +1,175 @@
+"""The ways to train: SFT, KTO and DPO as TRL's trainers, fed with token ids. The only file that imports trl.
+
+The prompts are the ones the bot sends, token for token, so nothing here tokenizes.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import trl
+from datasets import Dataset
+from peft import PeftModel
+from transformers import PreTrainedTokenizerBase, Trainer
+from trl import DPOConfig, DPOTrainer, KTOConfig, KTOTrainer, SFTConfig, SFTTrainer
+
+from model.device import Device
+from model.tokens import Tokens
+from train.errors import TooLittleData
+from train.evaluate import encode
+from train.examples import Example
+from train.recipe import Recipe
+from train.runs import Run
+
+Row = Mapping[str, Sequence[int] | bool]
+_NO_LOSS = -100
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What a method reads: `examples` of them were taken, `too_long` did not fit."""
+
+    rows: Sequence[Row]
+    examples: int
+    too_long: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    """An example as token ids; `rejected` where it was a correction of something else."""
+
+    prompt: list[int]
+    answer: list[int]
+    rejected: list[int] | None
+    times: int
+
+
+def rows(tokens: Tokens, examples: Sequence[Example], recipe: Recipe) -> Rows:
+    """What the recipe's method learns from these. Raises TooLittleData when there is nothing of a kind that it needs."""
+    known = [_answered(tokens, example, recipe) for example in examples]
+    fitting = [each for each in known if each is not None]
+    taken = [each for each in fitting if each.rejected is not None] if recipe.method == "dpo" else fitting
+    made = [row for each in taken for row in _OF[recipe.method](each) * each.times]
+    if recipe.method == "dpo" and not taken:
+        raise TooLittleData("method = 'dpo' learns from corrections that differ from the answer, and there is none; use sft or kto")
+    if recipe.method == "kto" and not any(each.rejected for each in taken):
+        raise TooLittleData("method = 'kto' needs answers that were bad as well as good ones, and no answer was corrected; use sft")
+    return Rows(made, len(taken), len(known) - len(fitting))
+
+
+def _answered(tokens: Tokens, example: Example, recipe: Recipe) -> _Answered | None:
+    item = encode(tokens, example, recipe.max_tokens)
+    if item is None:
+        return None
+    rejected = None
+    if example.rejected is not None and example.rejected.split() != example.response.split():
+        other = encode(tokens, example.instead(example.rejected), recipe.max_tokens)
+        if other is not None and other.prompt == item.prompt:
+            rejected = list(other.answer)
+    return _Answered(list(item.prompt), list(item.answer), rejected, recipe.repeat_people if example.turn_ids else 1)
+
+
+def supervised(each: _Answered) -> list[Row]:
+    """The loss is taken on the answer only."""
+    return [{"input_ids": each.prompt + each.answer, "labels": [_NO_LOSS] * len(each.prompt) + each.answer}]
+
+
+def _good_or_bad(each: _Answered) -> list[Row]:
+    found: list[Row] = [{"prompt_ids": each.prompt, "completion_ids": each.answer, "label": True}]
+    if each.rejected is not None:
+        found.append({"prompt_ids": each.prompt, "completion_ids": each.rejected, "label": False})
+    return found
+
+
+def _pair(each: _Answered) -> list[Row]:
+    assert each.rejected is not None
+    return [{"prompt_ids": each.prompt, "chosen_ids": each.answer, "rejected_ids": each.rejected}]
+
+
+_OF = {"sft": supervised, "kto": _good_or_bad, "dpo": _pair}
+
+
+class _Dpo(DPOTrainer):  # type: ignore[misc]  # trl is not typed
+    def _prepare_dataset(self, dataset: Dataset, *_: Any) -> Dataset:
+        return dataset
+
+
+class _Kto(KTOTrainer):  # type: ignore[misc]
+    def _prepare_dataset(self, dataset: Dataset, *_: Any) -> Dataset:
+        return dataset
+
+
+def trainer(
+    network: PeftModel, tokenizer: PreTrainedTokenizerBase, found: Sequence[Row], device: Device, recipe: Recipe, run: Run
+) -> Trainer:
+    """The recipe's method, ready to train a LoRA that lies beside its frozen base."""
+    _use_triton(device.triton)
+    common = _common(device, recipe, run)
+    if recipe.method == "kto":
+        return _Kto(
+            model=network,
+            args=KTOConfig(**common, beta=recipe.beta, train_sampling_strategy="sequential", **_weights(found)),
+            train_dataset=Dataset.from_list(_mismatched(_dealt(found, recipe.seed), recipe.batch_size)),
+            processing_class=tokenizer,
+        )
+    common["train_sampling_strategy"] = "group_by_length" if recipe.method == "sft" else "random"
+    if recipe.method == "dpo":
+        # With the likelihood of the better answer, which DPO alone may lower too (Pang et al. 2024, arXiv 2404.19733).
+        config = DPOConfig(**common, beta=recipe.beta, loss_type=["sigmoid", "sft"], loss_weights=[1.0, 1.0])
+        return _Dpo(model=network, args=config, train_dataset=Dataset.from_list(list(found)), processing_class=tokenizer)
+    config = SFTConfig(**common, dataset_kwargs={"skip_prepare_dataset": True})
+    return SFTTrainer(model=network, args=config, train_dataset=Dataset.from_list(list(found)), processing_class=tokenizer)
+
+
+def _weights(found: Sequence[Row]) -> dict[str, float]:
+    """As much weight on what was good as on what was bad (Ethayarajh et al. 2024, arXiv 2402.01306, equation 8)."""
+    good = sum(bool(row["label"]) for row in found)
+    bad = len(found) - good
+    return {"undesirable_weight": good / bad} if good > bad else {"desirable_weight": bad / good}
+
+
+def _dealt(found: Sequence[Row], seed: int) -> list[Row]:
+    order = torch.randperm(len(found), generator=torch.Generator().manual_seed(seed))
+    return [found[int(at)] for at in order]
+
+
+def _mismatched(found: Sequence[Row], batch: int) -> list[Row]:
+    """Each with the answer before it in its batch: what KTO measures its drift from the base on."""
+    parts = (found[at : at + batch] for at in range(0, len(found), batch))
+    return [{**row, "KL_completion_ids": part[at - 1]["completion_ids"]} for part in parts for at, row in enumerate(part)]
+
+
+def _common(device: Device, recipe: Recipe, run: Run) -> dict[str, Any]:
+    return {
+        "output_dir": str(run.checkpoints),
+        "max_steps": recipe.steps,
+        "per_device_train_batch_size": recipe.batch_size,
+        "gradient_accumulation_steps": recipe.accumulate,
+        "learning_rate": recipe.learning_rate,
+        "warmup_steps": recipe.warmup_steps,
+        "lr_scheduler_type": "cosine",
+        "activation_checkpointing": recipe.gradient_checkpointing,
+        "save_steps": recipe.save_every,
+        "save_total_limit": 2,
+        "logging_steps": 1,
+        "logging_nan_inf_filter": False,  # the default hides losses that are no numbers
+        "seed": recipe.seed,
+        "data_seed": recipe.seed,
+        "max_length": None,  # what is too long was left out: nothing is cut
+        "fp16": device.name == "cuda" and device.dtype == torch.float16,
+        "bf16": device.name == "cuda" and device.dtype == torch.bfloat16,
+        "use_cpu": device.name == "cpu",
+        "optim": "adamw_torch",
+        "dataloader_pin_memory": device.name == "cuda",
+        "disable_tqdm": True,
+        "report_to": [],
+    }
+
+
+def _use_triton(usable: bool) -> None:
+    """trl computes its losses with Triton on any CUDA device; Triton needs compute capability 7.0."""
+    if usable:
+        return
+    trl.kernels.chunked_logprob._TRITON_AVAILABLE = False
+    trl.trainer.utils.is_triton_available = lambda *_: False
