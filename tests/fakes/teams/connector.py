@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 BASE = "/emea/{tenant}/v3/conversations"
 RATES = ((1.0, 7), (3600.0, 1800))  # seconds → sends in one conversation
+DOCUMENTED_RATES = ((1.0, 7), (2.0, 8), (30.0, 60), (3600.0, 1800))  # what Microsoft's page on rate limits says
 MAX_BYTES = 40 * 1024  # of a request; what Teams takes as 28 KB of message
 
 
