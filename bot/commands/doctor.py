@@ -45,6 +45,7 @@ def _checks() -> Iterator[Check]:
     yield from general.settings_checks(settings.unknown(os.environ, DOTENV), DOTENV)
     yield from general.general_checks(chosen)
     yield from _slack(chosen)
+    yield from _teams(chosen)
 
 
 def _slack(chosen: Settings) -> list[Check]:
@@ -53,6 +54,14 @@ def _slack(chosen: Settings) -> list[Check]:
     from bot.connectors.slack.checks import NOTHING_COMES, checks  # slack_sdk is only read where Slack is used
 
     return [*asyncio.run(checks(chosen)), *general.arrivals(chosen, "slack", otherwise=NOTHING_COMES)]
+
+
+def _teams(chosen: Settings) -> list[Check]:
+    if not chosen.teams:
+        return []
+    from bot.connectors.teams.checks import NOTHING_COMES, checks
+
+    return [*asyncio.run(checks(chosen)), *general.arrivals(chosen, "teams", otherwise=NOTHING_COMES)]
 
 
 def _table(made: list[Check]) -> str:
