@@ -21,6 +21,7 @@ from bot.settings import Settings, is_loopback
 Json = Mapping[str, Any]
 T = TypeVar("T")
 
+_THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 _RETRY_SECONDS = 1.0
 _MOST_RETRY_SECONDS = 60.0
 
@@ -51,7 +52,8 @@ class TeamsApi:
     """As one app, in its tenant."""
 
     def __init__(self, settings: Settings) -> None:
-        self.hosts = Hosts(settings.teams_service_hosts)
+        # Whom nobody verified may name any address: then answers stay on this machine.
+        self.hosts = Hosts(_THIS_MACHINE if settings.teams_no_auth else settings.teams_service_hosts)
         self._session: aiohttp.ClientSession | None = None
         self._tokens: Tokens | None = None
         if settings.teams_app_id is not None:
@@ -64,7 +66,7 @@ class TeamsApi:
     def http(self) -> aiohttp.ClientSession:
         """The one session; made with the first call, inside the loop."""
         if self._session is None or self._session.closed:
-            connector = aiohttp.TCPConnector(limit=CONNECTIONS)
+            connector = aiohttp.TCPConnector(limit=0, limit_per_host=CONNECTIONS)
             self._session = aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=CALL_SECONDS))
         return self._session
 

@@ -28,7 +28,7 @@ from bot.connectors.teams.tokens import Tokens
 log = logging.getLogger(__name__)
 
 CALL_SECONDS = 10.0
-CONNECTIONS = 100
+CONNECTIONS = 200  # to one host
 _MOST_CLIENTS = 50  # Teams has a handful of service URLs
 _MOST_BODY = 1024 * 1024
 

@@ -71,7 +71,7 @@ class Dispatch:
         known = {name: payload.get(name) for name in ("type", "name", "action")}
         context = TurnContext(self._adapter, Activity(channel_id="msteams", **known))
         context.turn_state[_PAYLOAD] = payload
-        what = {"type": str(known["type"])[:40], "name": str(known["name"])[:40]}
+        what = {"activity": str(known["type"])[:40], "invoke": str(known["name"])[:40]}
         try:
             await self._handler.on_turn(context)
         except InvokeRefused as error:

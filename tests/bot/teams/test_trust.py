@@ -1,0 +1,221 @@
+"""Whom CARE believes: Teams, for this app, in this tenant, now. Everybody else gets 401 or 403, never 500."""
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import Callable
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from tests.bot.teams.door import Door, opened
+from tests.fakes.teams import ADA, GONE, OTHER_TENANT, STRANGER, FakeTeams
+from tests.fakes.teams.keys import rsa_key
+
+
+def now() -> int:
+    return int(time.time())
+
+
+FORGED = {
+    "expired": {"exp": now() - 400, "nbf": now() - 4000, "iat": now() - 4000},
+    "not yet valid": {"nbf": now() + 4000},
+    "issued tomorrow": {"iat": now() + 86400},
+    "without an end": {"exp": None},
+    "with an end that is no number": {"exp": "tomorrow"},
+    "for another app": {"aud": "00000000-0000-0000-0000-000000000000"},
+    "for several apps": {"aud": ["c9e8c047-2a74-40a2-b28a-b162d5f5327c", "another"]},
+    "for no app": {"aud": None},
+    "of no issuer": {"iss": None},
+    "of an emulator": {"iss": "https://sts.windows.net/d6d49420-f39b-4df7-a1dc-d59a935871db/", "appid": "c9e8c047", "ver": "1.0"},
+    "of a skill": {"iss": "https://login.microsoftonline.com/d6d49420-f39b-4df7-a1dc-d59a935871db/v2.0", "azp": "x", "ver": "2.0"},
+    "of the government's cloud": {"iss": "https://api.botframework.us"},
+    "for no service url": {"serviceurl": None},
+    "for another service url": {"serviceurl": "https://smba.trafficmanager.net/emea/"},
+    "for a service url that is no text": {"serviceurl": 5},
+}
+
+
+@pytest.mark.parametrize("claims", FORGED.values(), ids=FORGED)
+async def test_a_token_that_says_the_wrong_thing_is_refused(teams: FakeTeams, door: Door, claims: dict) -> None:
+    assert await door.knock(teams.activity(ADA, "Hello"), teams.token(**claims)) == 401
+    assert door.heard == []
+
+
+async def test_clocks_may_differ_by_five_minutes(teams: FakeTeams, door: Door) -> None:
+    assert await door.knock(teams.activity(ADA, "Hello"), teams.token(exp=now() - 200, nbf=now() - 4000)) == 201
+    assert await door.knock(teams.activity(ADA, "Hello"), teams.token(nbf=now() + 200, iat=now() + 200)) == 201
+
+
+def with_the_public_key(teams: FakeTeams) -> str:
+    """HS256 with what everybody knows as the secret: libraries refuse to sign so, forgers do not."""
+    claims = jwt.decode(teams.token(), options={"verify_signature": False})
+    parts = [json.dumps(part).encode() for part in ({"alg": "HS256", "typ": "JWT", "kid": "teams-key"}, claims)]
+    signing = b".".join(base64.urlsafe_b64encode(part).rstrip(b"=") for part in parts)
+    secret = rsa_key("teams-key").public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    return (signing + b"." + base64.urlsafe_b64encode(hmac.new(secret, signing, hashlib.sha256).digest()).rstrip(b"=")).decode()
+
+
+def without_a_key(teams: FakeTeams) -> str:
+    claims = jwt.decode(teams.token(), options={"verify_signature": False})
+    return jwt.encode(claims, rsa_key("teams-key"), algorithm="RS256")
+
+
+def header_and_payload(header: object, payload: object) -> str:
+    parts = [json.dumps(part).encode() for part in (header, payload)]
+    return ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in (*parts, b"x" * 256))
+
+
+RS256 = {"alg": "RS256", "kid": "teams-key"}
+WRONG_KEYS: dict[str, Callable[[FakeTeams], str]] = {
+    "by a key that nobody published": lambda teams: teams.token(key="unknown-key"),
+    "by another key under a published name": lambda teams: teams.token(key="unknown-key", kid="teams-key"),
+    "by a key of another channel": lambda teams: teams.token(key="webchat-key"),
+    "by a key without a name": without_a_key,
+    "by nobody": lambda teams: teams.token(algorithm="none"),
+    "with a shared secret": lambda teams: teams.token(algorithm="HS256"),
+    "with the public key as a shared secret": with_the_public_key,
+    "with RS512": lambda teams: teams.token(algorithm="RS512"),
+    "and changed afterwards": lambda teams: teams.token()[:-8] + "AAAAAAAA",
+    "and cut": lambda teams: teams.token().rpartition(".")[0],
+    "and is garbage": lambda _: "garbage",
+    "and is three times nothing": lambda _: "e30.e30.e30",
+    "and is no ASCII": lambda _: "ä.ö.ü",
+    "and is endless": lambda _: "a" * 7000,
+    "by a key that is a number": lambda _: header_and_payload({"alg": "RS256", "kid": 5}, {"iss": "https://api.botframework.com"}),
+    "with a header that is a list": lambda _: header_and_payload([], {"iss": "https://api.botframework.com"}),
+    "with claims that are a list": lambda _: header_and_payload(RS256, []),
+    "by an issuer that is a list": lambda _: header_and_payload(RS256, {"iss": ["https://api.botframework.com"]}),
+}
+
+
+@pytest.mark.parametrize("forge", WRONG_KEYS.values(), ids=WRONG_KEYS)
+async def test_a_token_signed_otherwise_is_refused(teams: FakeTeams, door: Door, forge: Callable[[FakeTeams], str]) -> None:
+    assert await door.knock(teams.activity(ADA, "Hello"), forge(teams)) == 401
+    assert door.heard == []
+
+
+@pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Basic YTpi", "Negotiate"])
+async def test_a_request_without_a_token_is_refused(teams: FakeTeams, door: Door, header: str) -> None:
+    assert await door.knock(teams.activity(ADA, "Hello"), None, **({"Authorization": header} if header else {})) == 401
+    assert door.heard == []
+
+
+async def test_for_a_stranger_nobody_reads_the_body_and_nobody_asks_the_key_server(teams: FakeTeams, door: Door) -> None:
+    for token in (teams.token(iss="https://evil.example"), teams.token(algorithm="HS256"), "garbage"):
+        assert await door.knock("{" * 300_000, token) == 401
+    assert teams.keys.fetches == 0
+
+
+FOREIGN = {
+    "another tenant": {"conversation": {"id": "a:1", "conversationType": "personal", "tenantId": OTHER_TENANT}, "channelData": GONE},
+    "another tenant by its channel data": {
+        "conversation": {"id": "a:1", "conversationType": "personal"},
+        "channelData": {"tenant": {"id": OTHER_TENANT}},
+    },
+    "no tenant": {"conversation": {"id": "a:1", "conversationType": "personal"}, "channelData": {}},
+}
+
+
+@pytest.mark.parametrize("fields", FOREIGN.values(), ids=FOREIGN)
+async def test_another_tenant_is_not_served(teams: FakeTeams, door: Door, fields: dict) -> None:
+    assert await door.knock(teams.activity(ADA, "Hello", **fields)) == 403
+    assert door.heard == []
+
+
+async def test_a_person_of_another_tenant_is_not_served(teams: FakeTeams, door: Door) -> None:
+    assert (await teams.say(STRANGER, "Hello")).status == 403
+    assert door.heard == []
+
+
+HOSTS = {
+    "somebody's host": "https://evil.example/",
+    "an allowed host as a user name": "https://127.0.0.1@evil.example/",
+    "an allowed host behind a user name": "https://evil.example@127.0.0.1/",
+    "an allowed host behind a backslash": "https://evil.example\\@127.0.0.1/",
+    "an allowed host as a part of the name": "https://127.0.0.1.evil.example/",
+    "an allowed host as a query": "https://evil.example/?127.0.0.1",
+    "a service of this machine": "http://localhost:8080/",
+    "a broken port": "https://127.0.0.1:99999999/",
+    "a broken address": "https://[127.0.0.1/",
+    "a format": "https://127.0.0.1/{0}/",
+    "no address": "127.0.0.1",
+    "another protocol": "ftp://127.0.0.1/",
+    "a file": "file:///etc/passwd",
+    "two lines": "https://127.0.0.1/\r\nHost: evil.example/",
+}
+
+
+@pytest.mark.parametrize("url", HOSTS.values(), ids=HOSTS)
+async def test_a_service_url_elsewhere_is_refused_even_when_teams_signed_it(teams: FakeTeams, door: Door, url: str) -> None:
+    assert await door.knock(teams.activity(ADA, "Hello", serviceUrl=url), teams.token(serviceurl=url)) == 403
+    assert door.heard == []
+
+
+async def test_hosts_under_an_allowed_one_are_allowed_and_only_with_tls(teams: FakeTeams) -> None:
+    allowed = ("https://teams.example/", "https://emea.teams.example/x/", "https://TEAMS.example/")
+    others = ("http://teams.example/", "https://notteams.example/", "https://example/")
+    async with opened(teams, teams_service_hosts=("teams.example",)) as door:
+        for url in (*allowed, *others):
+            status = await door.knock(teams.activity(ADA, "Hello", serviceUrl=url), teams.token(serviceurl=url))
+            assert status == (201 if url in allowed else 403), url
+
+
+async def test_who_could_not_be_verified_in_time_is_told_to_come_again(
+    teams: FakeTeams, door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.connectors.teams.keys._SECONDS", 0.1)
+    teams.faults.slow("keys", 5)
+    began = time.monotonic()
+    assert await door.knock(teams.activity(ADA, "Hello")) == 503
+    assert await door.knock(teams.activity(ADA, "Hello")) == 503, "at once: it was asked a moment ago"
+    assert time.monotonic() - began < 1
+    assert (teams.keys.fetches, door.heard) == (1, [])
+
+
+@pytest.mark.parametrize("kind", ["openid", "keys"])
+async def test_a_key_server_in_trouble_is_a_503_and_the_next_request_gets_in(
+    teams: FakeTeams, door: Door, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr("bot.connectors.teams.keys._BROKEN_PAUSE", 0.0)
+    teams.faults.outage(kind)
+    assert await door.knock(teams.activity(ADA, "Hello")) == 503
+    teams.faults.break_off(kind, times=2)  # a call that changes nothing is sent again at once
+    assert await door.knock(teams.activity(ADA, "Hello")) == 503
+    assert await door.knock(teams.activity(ADA, "Hello")) == 201
+
+
+async def test_the_loop_goes_on_while_the_keys_are_fetched_once_for_all_who_wait(teams: FakeTeams, door: Door) -> None:
+    teams.faults.slow("keys", 0.4)
+    knocking = [asyncio.create_task(door.knock(teams.activity(ADA, "Hello"))) for _ in range(20)]
+    lags = []
+    while not all(each.done() for each in knocking):
+        began = time.monotonic()
+        await asyncio.sleep(0.01)
+        lags.append(time.monotonic() - began - 0.01)
+    assert [await each for each in knocking] == [201] * 20
+    assert teams.keys.fetches == 1
+    assert len(lags) > 20, "the loop turned meanwhile"
+    assert max(lags) < 0.2
+
+
+async def test_a_key_that_is_new_is_found_with_one_fetch(teams: FakeTeams, door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert await door.knock(teams.activity(ADA, "Hello")) == 201
+    teams.keys.published = {"next-key": ["msteams"]}
+    new = teams.token(key="next-key")
+    assert await door.knock(teams.activity(ADA, "Hello"), new) == 401, "the keys were fetched a moment ago"
+    monkeypatch.setattr("bot.connectors.teams.keys._UNKNOWN_PAUSE", 0.0)
+    assert await door.knock(teams.activity(ADA, "Hello"), new) == 201
+    assert await door.knock(teams.activity(ADA, "Hello"), new) == 201
+    assert await door.knock(teams.activity(ADA, "Hello"), teams.token()) == 401, "the old key is good no more"
+
+
+async def test_forged_names_of_keys_do_not_hammer_the_key_server(teams: FakeTeams, door: Door) -> None:
+    for number in range(50):
+        assert await door.knock(teams.activity(ADA, "Hello"), teams.token(kid=f"forged {number}")) == 401
+    assert teams.keys.fetches == 1
+    assert await door.knock(teams.activity(ADA, "Hello")) == 201
