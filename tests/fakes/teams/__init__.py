@@ -7,7 +7,13 @@
         asked = await teams.say(ADA, "…", in_=SUPPORT)                    # a new post with a mention; thread=asked answers below it
         asked = await teams.say(ADA, "…", in_=teams.group(ADA, GRACE))
         answer = (await teams.until(lambda: teams.answers(asked)))[0]     # .text, .reading, .final, .ai_label, .feedback, .cards, …
-        teams.faults.limit("update", times=2, retry_after=1)              # see faults.py for the kinds
+        await teams.edit(asked, "…"); await teams.delete(asked); await teams.redeliver(asked, new_id=True)
+        await teams.react(ADA, answer, "like"); await teams.feedback(ADA, answer, "dislike", "It is wrong")   # → Outcome
+        await teams.press(ADA, answer, "rate", {"why": "…"})              # a card's button → Outcome: .card, .said, .failed
+        await teams.choose(ADA, answer, "New conversation"); await teams.stop(teams.personal(ADA)); await teams.consent(ADA, answer)
+        await teams.install(ADA); await teams.tell({**teams.activity(ADA, "…"), "text": 5}).done.wait()
+        await teams.told(teams.activity(ADA, "…"), token=teams.token(aud="another"))
+        teams.faults.limit("update", times=2, retry_after=1)              # see faults.py for the kinds and what else goes wrong
         teams.streams.gap = 0                                             # no pace; also .seconds, .update_allowed, .dropped
         teams.outbox.resend = False                                       # also .lose_answers, .retry_pauses, .answer_seconds
 

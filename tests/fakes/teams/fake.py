@@ -13,6 +13,7 @@ from tests.fakes.teams.faults import Faults
 from tests.fakes.teams.files import Files
 from tests.fakes.teams.interactions import Interactions
 from tests.fakes.teams.keys import OPENID_PATH, Keys
+from tests.fakes.teams.load import Crowd, Flood
 from tests.fakes.teams.login import Login
 from tests.fakes.teams.outbox import Outbox
 from tests.fakes.teams.refusals import Refused
@@ -109,6 +110,10 @@ class FakeTeams(Interactions):
     def bearer(self, token: str | None = None) -> dict[str, str]:
         """Headers with a token, a good one unless one is given."""
         return {"Authorization": f"Bearer {token or self.keys.kept(self.service_url)}"}
+
+    async def flood(self, count: int, per_second: float, duplicates: float = 0.05) -> Flood:
+        """Many people ask; see `load`. `Flood.asked` are the questions, each another one."""
+        return await Crowd(self).flood(count, per_second, duplicates)
 
     # What happened
 

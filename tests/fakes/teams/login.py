@@ -1,6 +1,5 @@
 """The login server: an app's id and secret against a bearer token for the connector."""
 
-import time
 import uuid
 from typing import TYPE_CHECKING
 
@@ -63,7 +62,6 @@ class Login:
                 "token_endpoint": f"{base}/oauth2/v2.0/token",
                 "authorization_endpoint": f"{base}/oauth2/v2.0/authorize",
                 "jwks_uri": f"{base}/discovery/v2.0/keys",
-                "at": time.time(),
             }
         )
 
