@@ -29,6 +29,7 @@ from model.shelf import Shelf
 
 if TYPE_CHECKING:
     from bot.connectors.slack.connector import SlackConnector
+    from bot.connectors.teams.connector import TeamsConnector
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ async def serve(settings: Settings, engine: Engine, announce: Callable[[str], No
         judge = Judge(shelf, engine, archive, watch, domains, settings)
         service = Service(archive, engine, domains, metrics, _sampling(settings), watch.choose, settings, shelf)
         app = application(settings, service, engine, metrics, watch, judge)
-        slack = connect_slack(settings, service, app)
+        platforms = [each for each in (connect_slack(settings, service, app), connect_teams(settings, service, app)) if each is not None]
         runner = web.AppRunner(
             app,
             handler_cancellation=True,
@@ -71,18 +72,18 @@ async def serve(settings: Settings, engine: Engine, announce: Callable[[str], No
             url = await _listen(runner, settings)
             lock.announce(url)
             announce(url)
-            if slack is not None:
-                await slack.start()
+            for platform in platforms:
+                await platform.start()
             await _run(service, engine, watch, judge, stop, systemd)
         finally:
             systemd.notify("STOPPING=1")
-            if slack is not None:
-                await slack.stop_intake()
+            for platform in platforms:
+                await platform.stop_intake()
             for site in list(runner.sites):
                 await site.stop()
             await service.drain(settings.drain_seconds)
-            if slack is not None:
-                await slack.close()
+            for platform in platforms:
+                await platform.close()
             await runner.cleanup()
             await engine.close()
             await service.close()
@@ -148,6 +149,18 @@ def connect_slack(settings: Settings, service: Service, app: web.Application) ->
     service.connect(slack)
     app.add_routes(slack.routes())
     return slack
+
+
+def connect_teams(settings: Settings, service: Service, app: web.Application) -> "TeamsConnector | None":
+    """Teams, where an app id is set, or nobody is to be verified; its activities come to the one port."""
+    if not settings.teams:
+        return None
+    from bot.connectors.teams.connector import TeamsConnector  # importing botbuilder takes a second, which only Teams needs
+
+    teams = TeamsConnector(settings, service)
+    service.connect(teams)
+    app.add_routes(teams.routes())
+    return teams
 
 
 def _sampling(settings: Settings) -> Sampling:

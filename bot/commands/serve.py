@@ -32,6 +32,8 @@ def run(chosen: Settings, engine: Engine) -> None:
     logs.configure(chosen.log)
     for name in settings.unknown(os.environ, DOTENV):
         log.warning("a setting is unknown and does nothing", extra={"setting": name})
+    if chosen.teams_no_auth:
+        click.echo("WARNING: TEAMS_NO_AUTH=1: nobody is verified; whoever reaches this machine speaks for anybody in Teams.", err=True)
     asyncio.run(app.serve(chosen, engine, _announce, Systemd(os.environ)))
 
 

@@ -43,7 +43,7 @@ class Server:
         return cls(home, command=(sys.executable, "-m", "tests.fakes.server", *options), settings={"CARE_MAX_TOKENS": "12"})
 
     def __enter__(self) -> "Server":
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(("CARE_", "SLACK_"))}
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("CARE_", "SLACK_", "TEAMS_"))}
         self._output = self._log.open("ab")
         self.started_at = time.monotonic()
         self.process = subprocess.Popen(

@@ -17,8 +17,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 SESSION_COOKIE = "care_session"
 _SESSION_SECONDS = 30 * 24 * 3600
 _WRONG_TOKEN_PAUSE = 0.5
+_TEAMS = "/api/messages"
 # Open to everybody: the probes, what the login form needs, and what verifies signatures of its own.
-_OPEN = ("/livez", "/readyz", "/login", "/static/", "/slack/events")
+_OPEN = ("/livez", "/readyz", "/login", "/static/", "/slack/events", _TEAMS)
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 _FORWARDED = ("forwarded", "x-forwarded-")
 _HEADERS = {
@@ -47,6 +48,7 @@ class Access:
     def __init__(self, settings: Settings) -> None:
         self._token = settings.token
         self._bound_to_loopback = settings.loopback
+        self._believes_anybody = settings.teams_no_auth
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -55,7 +57,9 @@ class Access:
         return await handler(request)
 
     def _check(self, request: web.Request) -> None:
-        if not request.path.startswith(_OPEN):
+        if self._believes_anybody and request.path.startswith(_TEAMS):
+            self._require_local(request)
+        elif not request.path.startswith(_OPEN):
             self._require_known(request)
         if request.method not in _SAFE_METHODS:
             _require_same_origin(request)
@@ -73,7 +77,7 @@ class Access:
         if forwarded is not None:
             raise Refused(403, f"the request came through a proxy ({forwarded}); set CARE_TOKEN to allow that", "forbidden")
         if not (self._bound_to_loopback and _is_local_peer(request.remote) and is_loopback(_host_name(request.host))):
-            raise Refused(403, "without CARE_TOKEN only this machine may call, by a loopback name", "forbidden")
+            raise Refused(403, "without CARE_TOKEN (or with TEAMS_NO_AUTH) only this machine may call, by a loopback name", "forbidden")
 
     def _bearer_fits(self, request: web.Request) -> bool:
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
