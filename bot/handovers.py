@@ -123,6 +123,11 @@ class Handovers(Statements):
         )
         return [to_notice(row) for row in rows]
 
+    def notice(self, notice_id: str) -> Notice | None:
+        """A notice, told or not."""
+        rows = self._rows("SELECT * FROM notices WHERE id = ?", (notice_id,))
+        return to_notice(rows[0]) if rows else None
+
     def told(self, notice: Notice, platform: str, now: datetime) -> None:
         """A notice reached its person, or the operators of a platform."""
         with self._write() as db:

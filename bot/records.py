@@ -146,6 +146,10 @@ class Records:
         """What somebody has not been told yet."""
         return await self._archive.run(Store.unsent_notices, platform, user_id)
 
+    async def notice_of(self, notice_id: str) -> Notice | None:
+        """A notice by its id, told or not."""
+        return await self._archive.run(Store.notice, notice_id)
+
     async def notices_sent(self, platform: str, user_id: str, ids: Sequence[str]) -> None:
         """These have reached this person; ids of others change nothing."""
         own = {notice.id for notice in await self.notices(platform, user_id)}

@@ -63,6 +63,11 @@ def said(words: str) -> dict[str, Any]:
     return {"statusCode": 200, "type": "application/vnd.microsoft.activity.message", "value": words}
 
 
+def refused(status: int, words: str) -> dict[str, Any]:
+    """The answer to a button that did nothing, in words for who pressed it."""
+    return {"statusCode": status, "type": "application/vnd.microsoft.error", "value": {"code": str(status), "message": words}}
+
+
 # Votes.
 
 

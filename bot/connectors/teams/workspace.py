@@ -7,7 +7,7 @@ from typing import Any
 from bot.connectors.tasks import Tasks
 from bot.connectors.teams.address import Address
 from bot.connectors.teams.api import TeamsApi
-from bot.connectors.teams.errors import Gone, TeamsError
+from bot.connectors.teams.errors import Gone, TeamsError, Unreachable
 from bot.connectors.teams.names import PLATFORM
 from bot.connectors.teams.post import Pace
 from bot.service import Service
@@ -48,6 +48,17 @@ class Workspace:
         known = await self.service.address(PLATFORM, place)
         if known is None:
             raise Gone("nobody knows where this chat is reached")
+        return Address.parse(known)
+
+    async def channel(self, channel_id: str) -> Address:
+        """A channel, whether anything came from there or not. Raises Unreachable while nobody knows where this Teams is reached."""
+        return (await self.anywhere()).channel(channel_id)
+
+    async def anywhere(self) -> Address:
+        """Any address in this Teams. Raises Unreachable while none is known."""
+        known = await self.service.any_address(PLATFORM)
+        if known is None:
+            raise Unreachable("nobody has written to CARE in Teams yet, and only what comes from there says where it is", sent=False)
         return Address.parse(known)
 
     async def conversation(self, place: str) -> str:

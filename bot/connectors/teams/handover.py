@@ -1,0 +1,267 @@
+"""Conversations that people take over: asked for, posted to the experts, their words brought to the asker, handed back."""
+
+import html
+import logging
+import re
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bot.connectors.cutting import split
+from bot.connectors.tasks import Once
+from bot.connectors.teams import cards, shapes
+from bot.connectors.teams.address import Address
+from bot.connectors.teams.buttons import Outcome, Verb
+from bot.connectors.teams.errors import Gone
+from bot.connectors.teams.events import Said
+from bot.connectors.teams.names import PLATFORM, Name, channel_of, parse, root_of
+from bot.connectors.teams.presses import Press
+from bot.connectors.teams.sdk import InvokeRefused
+from bot.connectors.teams.workspace import Workspace
+from bot.store import StoreError, UnknownTurn
+from bot.turns import ExpertReply, Handover, Turn
+
+log = logging.getLogger(__name__)
+
+Json = Mapping[str, Any]
+
+NOBODY = "Nobody is set up here to take over conversations. Please ask your support team directly."
+BACK = "I'm back: ask me again. Write `human` if you want a person once more."
+ENDED = "This conversation was handed back to CARE: what you write here does not reach the asker any more."
+NOBODYS = (
+    "What you write here reaches nobody: no conversation belongs to this message. Is the same one posted a second time? Write under that."
+)
+NO_FILES = "Only your words reach the asker: I can't bring files or pictures."
+GONE = "The asker's conversation is not there any more: what you wrote could not be brought to them."
+NO_WORDS = "Write your answer first, then press Send to the asker."
+NOT_HERE = "That conversation is not handed over any more."
+SENT = "Sent to the asker."
+_PATIENCE_SECONDS = 40.0  # the postman gives a post a minute
+_PIECE_BYTES = 9000
+_MOST_NAMES = 1000
+_URL = re.compile(r"https?://[^\s<>\"']+[^\s<>\"'.,;:!?)\]]")
+
+
+class Handovers:
+    """Both sides of a hand-over."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._service = workspace.service
+        self._once = Once()
+        self._files: dict[str, list[Said]] = {}  # what came with files before the experts had the conversation
+        self._posts: dict[str, str] = {}  # where the experts have what was posted since the start; the store hears of it a moment later
+        self._posted: dict[str, int] = {}  # how many messages of something long stand already
+        self._names: OrderedDict[str, str] = OrderedDict()  # of people; Teams says them with what they write
+
+    @property
+    def channel(self) -> str | None:
+        """Where the experts are."""
+        return self._workspace.settings.teams_handover_channel
+
+    def verbs(self) -> Mapping[str, Verb]:
+        """What the buttons of the post do."""
+        return {cards.SEND: self._send, cards.HAND_BACK: self._hand_back}
+
+    # The asker's side.
+
+    async def asked_for(self, said: Said, conversation: str) -> None:
+        """Somebody wrote that they want a person."""
+        if not self._once.first(f"human {said.event_id}"):
+            return
+        self._know(said.user, said.user_name)
+        try:
+            told = await self._begin(said.user, conversation)
+        except StoreError:
+            self._once.again(f"human {said.event_id}")
+            raise
+        self._note(said.name.place, told)
+
+    async def _begin(self, user: str, conversation: str) -> str:
+        """Hands a conversation over; what to tell the asker. Raises StoreError."""
+        if self.channel is None:
+            return NOBODY
+        already = await self._service.handed_over(PLATFORM, conversation) is not None
+        await self._service.hand_over(PLATFORM, conversation, user)
+        return handed_over(already=already)
+
+    # The experts' side.
+
+    async def post(self, handover: Handover, turns: tuple[Turn, ...]) -> str | None:
+        """Brings a conversation to the experts; the post's name. Raises TeamsError."""
+        if self.channel is None:
+            return None
+        card = cards.handover(handover.id, self._asker_of(handover, turns), turns)
+        channel = await self._workspace.channel(self.channel)
+        shape = cards.message(card, "Somebody asks for a person.")
+        thread, message_id = await self._workspace.api.begin_thread(channel, shape, patience=_PATIENCE_SECONDS)
+        await self._service.reached(PLATFORM, thread.place, thread.text(), None)
+        name = Name(thread.place, message_id)
+        self._posts[handover.id] = str(name)
+        for said in self._files.pop(handover.id, ()):
+            self._tell_of_files(said, name)
+        return str(name)
+
+    async def relay(self, handover: Handover, turn: Turn) -> None:
+        """Brings to the experts what the asker wrote since. Raises TeamsError."""
+        if handover.message is not None:
+            said = worded(f"{self._asker_of(handover, (turn,))} wrote:", turn.question.text)
+            await self._post_all(turn.id, await self._address(parse(handover.message).place), said)
+
+    async def files_came(self, said: Said, conversation: str) -> None:
+        """The experts hear of files that CARE can't bring them, where they have the conversation."""
+        handover = await self._service.handed_over(PLATFORM, conversation)
+        if handover is None or not self._once.first(f"files {said.event_id}"):
+            return
+        post = self._posts.get(handover.id) or handover.message
+        if post is None:
+            self._files.setdefault(handover.id, []).append(said)
+        else:
+            self._tell_of_files(said, parse(post))
+
+    def _tell_of_files(self, said: Said, post: Name) -> None:
+        what = "a file" if said.files == 1 else f"{said.files} files"
+        told = f"sent {what} that I can't bring here. Ask them to send it to you directly, or to describe it."
+        self._workspace.say(post.place, worded(f"{said.user_name or 'The asker'} {told}", "")[0])
+
+    async def expert_wrote(self, said: Said) -> bool:
+        """Whether a message stands under a hand-over's post; what an expert wrote there is kept for the asker. Raises StoreError."""
+        root = root_of(said.name.place)
+        if self.channel is None or root is None or channel_of(said.name.place) != channel_of(self.channel):
+            return False
+        handover = await self._service.handover_at(PLATFORM, f"{said.name.place}/{root}")
+        if handover is None:
+            return False
+        brought = handover.ended_at is None and bool(said.text)
+        if brought:
+            self._know(said.user, said.user_name)
+            await self._service.expert_replied(handover.id, said.user, said.text, str(said.name))
+        if (said.files or not brought) and self._once.first(f"expert {said.event_id}"):
+            self._note(said.name.place, ENDED if handover.ended_at is not None else NO_FILES)
+        return True
+
+    async def _send(self, press: Press) -> Outcome:
+        """What an expert wrote into the card. The same press again is brought once."""
+        handover = await self._pressed(press)
+        text = press.words(cards.WORDS)
+        if handover.ended_at is not None:
+            return Outcome(ENDED)
+        if text is None:
+            return Outcome(NO_WORDS)
+        self._know(press.by.user, press.by.user_name)
+        await self._service.expert_replied(handover.id, press.by.user, text, f"{press.by.place}/{press.by.event_id}")
+        if self._once.first(f"sent {press.by.event_id}"):
+            for shape in worded(f"{press.by.user_name} answered the asker:", text):
+                self._workspace.say(press.by.place, shape)
+        return Outcome(SENT, await self._card(handover, told=f"{SENT[:-1]}: {cards.cut(text, 200)}"))
+
+    async def _pressed(self, press: Press) -> Handover:
+        """The hand-over whose post was pressed: the message says which, and the card must say the same. Raises InvokeRefused."""
+        wanted, place = press.text(cards.HANDOVER), press.by.place
+        root = root_of(place) or (None if press.by.message is None else press.by.message.id)
+        handover = None if root is None else await self._service.handover_at(PLATFORM, f"{place}/{root}")
+        ours = self.channel is not None and channel_of(place) == channel_of(self.channel)
+        if not ours or handover is None or handover.id != wanted:
+            raise InvokeRefused(404, NOT_HERE)
+        return handover
+
+    async def bring(self, handover: Handover, reply: ExpertReply) -> None:
+        """Brings an expert's words to the asker. Raises TeamsError."""
+        answers = worded(f"{self._names.get(reply.expert_id, 'A person')} answers:", reply.text)
+        try:
+            await self._post_all(reply.message, await self._address(_asker(handover)), answers)
+        except Gone:
+            self._note(parse(reply.message).place, GONE)
+
+    async def _hand_back(self, press: Press) -> Outcome:
+        """The experts are done."""
+        handover = await self._pressed(press)
+        if handover.ended_at is None and self._once.first(f"back {handover.id}"):
+            try:
+                await self._service.hand_back(handover.id)
+            except StoreError:
+                self._once.again(f"back {handover.id}")
+                raise
+            self._note(_asker(handover), BACK)
+        card = await self._card(handover, ended_by=press.by.user_name)
+        if handover.message is not None:
+            self._workspace.spawn(self._show_ended(parse(handover.message), card), "the end of a hand-over")
+        return Outcome("Handed back.", card)
+
+    async def _show_ended(self, post: Name, card: Json) -> None:
+        """To the other experts too."""
+        shape = cards.message(card, "Handed back.")
+        await self._workspace.api.update(await self._address(post.place), post.id, shape, patience=_PATIENCE_SECONDS)
+
+    async def _card(self, handover: Handover, *, told: str = "", ended_by: str | None = None) -> Json:
+        try:
+            turns = (await self._service.conversation(PLATFORM, handover.conversation_id, handover.user_id)).turns
+        except UnknownTurn:  # they asked for a person before anything else
+            turns = ()
+        return cards.handover(handover.id, self._asker_of(handover, turns), turns, told=told, ended_by=ended_by)
+
+    def _asker_of(self, handover: Handover, turns: Sequence[Turn]) -> str:
+        """As Teams shows them, where it said so."""
+        named = next((turn.question.user_name for turn in reversed(turns) if turn.question.user_name), None)
+        return named or self._names.get(handover.user_id) or "Somebody"
+
+    async def _post_all(self, what: str, to: Address, messages: Sequence[Json]) -> None:
+        """Posts something long; tried again after a failure it goes on where that was. Raises TeamsError."""
+        for number in range(self._posted.get(what, 0), len(messages)):
+            await self._workspace.api.post(to, messages[number], patience=_PATIENCE_SECONDS)
+            self._posted[what] = number + 1
+        self._posted.pop(what, None)
+
+    async def _address(self, place: str) -> Address:
+        return await self._workspace.address_of(place)
+
+    def _note(self, place: str, text: str) -> None:
+        self._workspace.say(place, shapes.note(text))
+
+    def forget(self, user: str) -> None:
+        """Nothing of this person is known here any more."""
+        self._names.pop(user, None)
+
+    def _know(self, user: str, name: str | None) -> None:
+        if name:
+            self._names[user] = name
+            self._names.move_to_end(user)
+            if len(self._names) > _MOST_NAMES:
+                self._names.popitem(last=False)
+
+
+def handed_over(*, already: bool) -> str:
+    """Tells the asker what happens next."""
+    begun = (
+        "A person already has this conversation. They answer here"
+        if already
+        else "I've passed this conversation on to a person. They answer here"
+    )
+    return f"{begun}, and I stay silent until they hand it back to me. In an emergency, call your local emergency number."
+
+
+def worded(head: str, text: str, *, bold: bool = True) -> list[dict[str, Any]]:
+    """What one person wrote to another, as it is: all of it, in as many messages as it takes. Only addresses become links."""
+    first = f"<b>{html.escape(head)}</b>" if bold else _linked(head)
+    return [
+        {"type": "message", "textFormat": "xml", "text": "<br>".join([first, *_lines(piece)])}
+        for piece in split(text, _PIECE_BYTES) or [""]
+    ]
+
+
+def _lines(text: str) -> list[str]:
+    return [_linked(line) for line in text.splitlines()]
+
+
+def _linked(line: str) -> str:
+    made, at = [], 0
+    for found in _URL.finditer(line):
+        url = html.escape(found[0])
+        made += [html.escape(line[at : found.start()]), f'<a href="{url}">{url}</a>']
+        at = found.end()
+    return "".join([*made, html.escape(line[at:])])
+
+
+def _asker(handover: Handover) -> str:
+    """The chat or thread in which they asked."""
+    return handover.conversation_id.partition("/new/")[0]
