@@ -6,14 +6,20 @@ from aiohttp import web
 
 from bot.connectors.base import Delivery
 from bot.connectors.teams.api import TeamsApi
+from bot.connectors.teams.buttons import Buttons
+from bot.connectors.teams.commands import Commands
 from bot.connectors.teams.delivery import Deliveries
-from bot.connectors.teams.events import Said
+from bot.connectors.teams.files import Files
+from bot.connectors.teams.handover import Handovers
 from bot.connectors.teams.keys import Keys
 from bot.connectors.teams.listeners import Listeners
 from bot.connectors.teams.names import PLATFORM
+from bot.connectors.teams.news import News
+from bot.connectors.teams.orders import Orders
 from bot.connectors.teams.removals import removals
 from bot.connectors.teams.sdk import Dispatch, Ears
 from bot.connectors.teams.trust import Trust
+from bot.connectors.teams.votes import Votes
 from bot.connectors.teams.webhook import Webhook
 from bot.connectors.teams.workspace import Workspace
 from bot.notices import Notice
@@ -33,18 +39,30 @@ class TeamsConnector:
         self._settings = settings
         self._workspace = Workspace(settings, service, TeamsApi(settings))
         self._deliveries = Deliveries(self._workspace)
+        self._handovers = Handovers(self._workspace)
+        self._news = News(self._workspace)
         self._webhook = door(settings, self._workspace.api, self._ears())
 
     def _ears(self) -> Ears:
-        listeners = Listeners(self._workspace, _NoExperts(), ())
+        files, votes = Files(self._workspace), Votes(self._workspace)
+        commands = Commands(self._workspace, self._handovers, files)
+        orders = Orders(self._workspace)
+        buttons = Buttons(self._workspace, votes.verbs(), self._handovers.verbs(), commands.verbs(), orders.verbs())
+        listeners = Listeners(self._workspace, self._handovers, (buttons.submitted, commands.hear))
         return Ears(
             message=listeners.message,
             edited=listeners.edited,
             deleted=listeners.deleted,
-            reacted=listeners.joined,
+            reacted=votes.reacted,
             installed=listeners.installed,
             joined=listeners.joined,
             left=listeners.left,
+            invokes={
+                "message/fetchTask": votes.opened,
+                "message/submitAction": votes.explained,
+                "adaptiveCard/action": buttons.pressed,
+                "fileConsent/invoke": files.consented,
+            },
         )
 
     def routes(self) -> list[web.RouteDef]:
@@ -72,25 +90,16 @@ class TeamsConnector:
         return self._deliveries.open(turn)
 
     async def tell(self, notice: Notice) -> bool:
-        return False
+        return await self._news.tell(notice)
 
     async def hand_over(self, handover: Handover, turns: tuple[Turn, ...]) -> str | None:
-        return None
+        return await self._handovers.post(handover, turns)
 
     async def relay(self, handover: Handover, turn: Turn) -> None:
-        return None
+        await self._handovers.relay(handover, turn)
 
     async def expert_replied(self, handover: Handover, reply: ExpertReply) -> None:
-        return None
-
-
-class _NoExperts:
-    async def asked_for(self, said: Said, conversation: str) -> None: ...
-
-    async def files_came(self, said: Said, conversation: str) -> None: ...
-
-    async def expert_wrote(self, said: Said) -> bool:
-        return False
+        await self._handovers.bring(handover, reply)
 
 
 def door(settings: Settings, api: TeamsApi, ears: Ears) -> Webhook:
