@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from bot.connectors.cutting import split
 from bot.connectors.draft import Draft
-from bot.connectors.teams import shapes
+from bot.connectors.teams import cards, shapes
 from bot.connectors.teams.address import Address
 from bot.connectors.teams.errors import Gone, Limited, Refused, StreamEnded, StreamStopped, TeamsError, TooLong, Unreachable
 from bot.connectors.teams.names import PLATFORM, Name, parse
@@ -278,7 +278,8 @@ class Writer:
             return shapes.answer(part, generated=generated)
         feedback = shapes.FEEDBACK.get(self._workspace.settings.teams_feedback)
         actions = shapes.next_steps(human=self._workspace.has_experts) if self._address.private else ()
-        return shapes.answer(part, feedback=feedback, actions=actions)
+        below = [cards.attachment(cards.rating(self._turn.id))] if feedback is None else []
+        return shapes.answer(part, feedback=feedback, actions=actions, below=below)
 
     async def _introduction(self) -> str | None:
         """What a newcomer is told of CARE."""

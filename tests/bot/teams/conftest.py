@@ -12,6 +12,7 @@ from aiohttp.test_utils import TestServer
 from bot import domains
 from bot.archive import Archive
 from bot.connectors.teams.connector import TeamsConnector
+from bot.connectors.teams.post import Pace
 from bot.metrics import Metrics
 from bot.service import Service
 from bot.settings import Settings
@@ -23,6 +24,9 @@ from tests.fakes.engine import ScriptedEngine
 from tests.fakes.teams import FakeTeams, Message
 
 Json = dict[str, object]
+
+# Teams' own pace is a request a second: the tests' clocks run faster.
+PACE = Pace(chunk=0.05, sparse=0.1, idle=0.5, retry=0.05)
 
 
 @dataclass
@@ -67,6 +71,7 @@ Start = Callable[..., AbstractAsyncContextManager[Care]]
 @pytest.fixture
 async def teams() -> AsyncIterator[FakeTeams]:
     async with FakeTeams() as fake:
+        fake.streams.gap = PACE.chunk
         yield fake
 
 
@@ -84,6 +89,7 @@ def start(tmp_path: Path, teams: FakeTeams) -> Start:
         metrics, shelf = Metrics(engine.status), Shelf(chosen.loras)
         service = Service(Archive(store), engine, domains.load(), metrics, Sampling(), lambda *_: None, chosen, shelf)
         connector = TeamsConnector(chosen, service)
+        connector._workspace.pace = PACE
         service.connect(connector)
         await service.resume()
         app = web.Application()
