@@ -85,6 +85,16 @@ def find(model: str, models: Path) -> Base:
     return _from_hub(model, models)
 
 
+def here(model: str, models: Path) -> Base | None:
+    """The base model that CARE_MODEL names, where it is on this disk and ready: nothing is fetched or converted. Raises ModelDamaged."""
+    if model == "embedded":
+        ready = any(models.glob("smollm2-*/config.json"))
+    else:
+        cached = models / "hub" / f"models--{model.replace('/', '--')}"
+        ready = (Path(model).expanduser() / "config.json").is_file() or any(cached.glob("snapshots/*/config.json"))
+    return find(model, models) if ready else None
+
+
 def load(base: Base, device: Device, *, quantize: bool = True) -> Loaded:
     """Reads a base model into memory, its linear layers in NF4 unless `quantize` is off. Raises ModelDamaged."""
     with ThreadPoolExecutor(1) as beside:  # hashing 8 GB takes as long as reading it
@@ -96,15 +106,11 @@ def load(base: Base, device: Device, *, quantize: bool = True) -> Loaded:
 
 def plan(base: Base, device: Device, *, slots: int, context: int, prefixes: int = 0, chunk: int = 512, quantize: bool = True) -> Plan:
     """What serving this model will take, from its configuration and the sizes of its weights, before they are read. Raises ModelDamaged."""
-    try:
-        config = AutoConfig.from_pretrained(base.folder, local_files_only=True)
-        sizes = _sizes(base.folder)
-    except (OSError, ValueError, SafetensorError) as error:
-        raise ModelDamaged(f"the model in {base.folder} can't be read: {error}; restore or download it again") from error
+    config, found = sizes(base)
     head = "embed_tokens" if getattr(config, "tie_word_embeddings", False) else "lm_head"
     every = [
-        Weight(size, linear=quantize and len(size) == 2 and not any(part in name for part in ("embed", "lm_head")), head=head in name)
-        for name, size in sizes.items()
+        Weight(size, linear=quantize and is_linear(name, size), head=head in name)
+        for name, size in found.items()
         if not (head == "embed_tokens" and "lm_head" in name)
     ]
     return memory.plan(
@@ -117,6 +123,19 @@ def plan(base: Base, device: Device, *, slots: int, context: int, prefixes: int 
         chunk=chunk,
         two_term_head=device.name == "cpu" and device.dtype == torch.bfloat16,
     )
+
+
+def sizes(base: Base) -> tuple[PreTrainedConfig, dict[str, tuple[int, ...]]]:
+    """The configuration of a model and the shapes of all its tensors, before they are read. Raises ModelDamaged."""
+    try:
+        return AutoConfig.from_pretrained(base.folder, local_files_only=True), _sizes(base.folder)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise ModelDamaged(f"the model in {base.folder} can't be read: {error}; restore or download it again") from error
+
+
+def is_linear(name: str, size: tuple[int, ...]) -> bool:
+    """Whether a tensor becomes NF4."""
+    return len(size) == 2 and not any(part in name for part in ("embed", "lm_head"))
 
 
 def _sizes(folder: Path) -> dict[str, tuple[int, ...]]:

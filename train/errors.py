@@ -9,6 +9,7 @@ NightError
 ├── PublicDataInvalid 2: a file under CARE_PUBLIC_DATA that can't be read
 ├── RedactorUnusable  2: a model for names that can't be loaded
 ├── NoRoom           14: the disk is full or read-only
+├── TooLarge         14: the training does not fit into this device, or into this model
 └── Interrupted      15: stopped; the next night goes on from its last checkpoint
 """
 
@@ -63,6 +64,12 @@ class RedactorUnusable(NightError):
 
 class NoRoom(NightError):
     """The disk is full or read-only."""
+
+    exit = Exit.MACHINE_CANNOT
+
+
+class TooLarge(NightError):
+    """The training does not fit into this device, or into this model."""
 
     exit = Exit.MACHINE_CANNOT
 

@@ -15,6 +15,7 @@ from train.choose import Chosen
 from train.curate import Curated
 from train.examples import Example, Snapshot
 from train.gates import Margin, Memory, Score
+from train.plan import Plan
 from train.progress import Progress
 from train.recipe import Recipe
 from train.runs import Loss, Run
@@ -52,6 +53,8 @@ class Night:
     base: "Base | None" = None
     identity: BaseModel | None = None
     device: "Device | None" = None
+    plan: Plan | None = None
+    foreseen_seconds: float | None = None  # of training, in a dry run
     run: Run | None = None
     live: str | None = None
     # train

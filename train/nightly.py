@@ -18,11 +18,12 @@ from bot.store import Store
 from model.errors import LoraBaseMismatch, LoraDamaged, LoraMissing
 from model.manifest import BaseModel, Draft, Lora, Unshelved
 from model.shelf import CONFIG, WEIGHTS, unshelve
-from train import canaries, gates, public, report, runs, suites, taught
+from train import canaries, gates, plan, public, report, runs, suites, taught
 from train.choose import choose, measured
 from train.combine import combine, mergeable, merged_in
 from train.errors import Diverged, Interrupted, TooLittleData
 from train.examples import texts, write_snapshot
+from train.foresee import foresee, longest
 from train.gather import ask_for_reviews, gather, known_to_live
 from train.night import Night
 
@@ -61,10 +62,13 @@ def prepare(night: Night) -> None:
         raise TooLittleData(
             f"{night.new} new accepted examples, a night needs {FEWEST_NEW}{review}; nothing was trained and the shelf is unchanged"
         )
-    from model.device import find_device  # importing torch takes seconds, which a night without news does not need
+    from model.device import find_device, free_memory  # importing torch takes seconds, which a night without news does not need
 
     identity = _identify(night)
     night.device = find_device(night.settings.device)
+    assert night.base is not None
+    free = free_memory(night.device)
+    night.plan = plan.require(plan.anatomy(night.base), night.recipe, longest(night), free, night.device.name)
     night.live = night.shelf.live()
     key = runs.run_key(night.snapshot, night.recipe, identity, control=night.control)
     merges = night.recipe.merge != "none" and not night.control
@@ -348,9 +352,9 @@ def _notify(night: Night) -> None:
 
 Stage = Callable[[Night], None]
 
-PLAN: tuple[tuple[str, Stage], ...] = (("collecting examples", collect),)
+PLAN: tuple[tuple[str, Stage], ...] = (("collecting examples", collect), ("looking ahead", foresee))
 STAGES: tuple[tuple[str, Stage], ...] = (
-    *PLAN,
+    PLAN[0],
     ("asking for reviews", ask_for_reviews),
     ("preparing", prepare),
     ("training", train),

@@ -85,6 +85,7 @@ def result(night: Night) -> Mapping[str, object]:
         "control": night.control,
         "masked": dict(night.curated.masked),
         "names_model": night.names_found,
+        "plan": {**asdict(night.plan), "total": night.plan.total, "seconds": night.foreseen_seconds} if night.plan else None,
         "waiting": [{"turn_id": each.turn_id, "domain": each.domain, "why": each.why} for each in night.curated.waiting],
     }
     if night.verdict is None or night.run is None:
@@ -93,6 +94,7 @@ def result(night: Night) -> Mapping[str, object]:
         "verdict": night.verdict,
         "why": night.why,
         "lora": night.lora.id if night.lora else None,
+        "model": night.base.name if night.base else None,
         "compared_with": night.live or "base",
         "gates": [asdict(gate) for gate in night.gates],
         "losses": [asdict(loss) for loss in night.losses],

@@ -175,6 +175,7 @@ def test_a_dry_run_says_what_would_be_trained_on_and_trains_nothing(nights: Nigh
     assert told["funnel"]["rated"] == told["funnel"]["approved"] == told["funnel"]["new"] == 3  # type: ignore[index]
     assert Path(str(told["snapshot"])).is_absolute()
     assert told["recipe"]["rank"] == 2  # type: ignore[index]
+    assert 0 < told["plan"]["weights"] < told["plan"]["total"] < 2**30  # type: ignore[index]
     assert "verdict" not in told
     assert [path.name for path in (nights.home / "runs").iterdir()] == ["snapshots"]
 

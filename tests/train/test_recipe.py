@@ -8,7 +8,7 @@ from train.errors import RecipeInvalid
 from train.recipe import default_name, load
 
 
-@pytest.mark.parametrize("name", ["embedded", "nightly"])
+@pytest.mark.parametrize("name", ["care-paper", "embedded", "nightly"])
 def test_the_shipped_recipes_have_cares_rank_alpha_and_dropout(name: str) -> None:
     recipe = load(name)
     assert (recipe.name, recipe.rank, recipe.alpha, recipe.dropout) == (name, 8, 32, 0.05)
@@ -57,5 +57,5 @@ def test_every_fault_is_named_at_once(tmp_path: Path) -> None:
 
 
 def test_an_unknown_recipe_names_those_there_are() -> None:
-    with pytest.raises(RecipeInvalid, match="name one of embedded, nightly"):
+    with pytest.raises(RecipeInvalid, match="name one of care-paper, embedded, nightly"):
         load("fast")

@@ -29,8 +29,12 @@ _EXITS = {"promoted": Exit.DONE, "control": Exit.DONE, "kept": Exit.GATE_REFUSED
 
 
 @click.command()
-@click.option("--recipe", "recipe_name", help="A shipped recipe (embedded, nightly) or a TOML file; by default the one for CARE_MODEL.")
-@click.option("--dry-run", is_flag=True, help="Say what would be trained on and how, and stop before anything is loaded.")
+@click.option(
+    "--recipe", "recipe_name", help="A shipped recipe (care-paper, embedded, nightly) or a TOML file; by default the one for CARE_MODEL."
+)
+@click.option(
+    "--dry-run", is_flag=True, help="Say what would be trained on and how, in what memory and time, and stop before anything is loaded."
+)
 @click.option("--control", is_flag=True, help="Train without the ratings, same seed and steps, to compare with; never goes live.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def nightly(recipe_name: str | None, dry_run: bool, control: bool, as_json: bool) -> int:
@@ -110,6 +114,10 @@ def _said(night: Night) -> str:
     if night.snapshot is not None:
         lines.append(f"snapshot  {night.snapshot.path}")
     lines.append(f"recipe    {', '.join(f'{name} {value}' for name, value in night.recipe.facts().items())}")
+    if night.plan is not None and night.verdict is None:
+        seconds = night.foreseen_seconds
+        time = "this machine has not trained so before" if seconds is None else f"about {seconds / 60:.0f} minutes"
+        lines.append(f"takes     up to {night.plan}; {time}")
     for gate in night.gates:
         lines.append(f"{'passed' if gate.passed else 'FAILED':<9} {gate.gate}: {gate.measured:.4g} (limit {gate.limit:g})")
     if night.verdict is not None and night.run is not None:

@@ -1,0 +1,133 @@
+"""What a training will take, before it takes it: memory from the model's shape and the recipe. Knows no device.
+
+    weights      0.5625 bytes for each in a linear layer (NF4 and its scales), 4 for each other one (peft trains beside fp32)
+    factors      r (in + out) of each linear layer: 4 bytes each, their gradients 4, Adam 8; KTO and DPO keep a copy to compare with
+    activations  rows x tokens x layers x 4 bytes x (16 hidden + 5 intermediate + 2 keys): what autograd keeps of a layer, counted
+                 on SmolLM2 to the byte; Phi-3, whose products are fused, keeps 24 % less (`python -m deploy.bench.phi`)
+                 with gradient checkpointing instead: 4 x hidden of each layer, and all of the one that is computed again
+    work         the gradients of one layer, and its widest matrix as numbers
+
+DPO reads the better and the worse answer of a pair in one pass: twice the rows.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from train.errors import TooLarge
+from train.recipe import Recipe
+
+if TYPE_CHECKING:  # torch takes seconds to import
+    from model.weights import Base
+
+GIB = 2**30
+_NF4_BYTES = 0.5 + 4 / 64
+_FEWEST_TOKENS = 256
+_CHARACTERS = 2  # of a token, at least: English has about four
+
+
+@dataclass(frozen=True, slots=True)
+class Anatomy:
+    """The shape of a model: `products` are the (inputs, outputs) of its linear layers, `others` the number of all other weights."""
+
+    hidden: int
+    intermediate: int
+    keys: int  # the width of its keys, and of its values
+    layers: int
+    products: tuple[tuple[int, int], ...]
+    others: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Bytes, by what they are for."""
+
+    weights: int
+    factors: int
+    activations: int
+    work: int
+
+    @property
+    def total(self) -> int:
+        return self.weights + self.factors + self.activations + self.work
+
+    def __str__(self) -> str:
+        parts = (("weights", self.weights), ("LoRA, gradients, Adam", self.factors), ("activations", self.activations), ("work", self.work))
+        return f"{_gib(self.total)} (" + ", ".join(f"{name} {_gib(size)}" for name, size in parts) + ")"
+
+
+def anatomy(base: "Base") -> Anatomy:
+    """The shape of a model on this disk, from its configuration and the headers of its files. Raises ModelDamaged."""
+    from model import weights  # torch takes seconds to import
+
+    config, sizes = weights.sizes(base)
+    linear = {name: size for name, size in sizes.items() if weights.is_linear(name, size)}
+    shape = weights.shape(config, config.dtype)
+    return Anatomy(
+        hidden=config.hidden_size,
+        intermediate=config.intermediate_size,
+        keys=shape.heads * shape.head_dim,
+        layers=config.num_hidden_layers,
+        products=tuple((size[1], size[0]) for size in linear.values()),
+        others=sum(math.prod(size) for name, size in sizes.items() if name not in linear),
+    )
+
+
+def plan(anatomy: Anatomy, recipe: Recipe) -> Plan:
+    """At most; rows that are shorter than `max_tokens` take less."""
+    tokens = recipe.batch_size * (2 if recipe.method == "dpo" else 1) * recipe.max_tokens
+    layer = 4 * (16 * anatomy.hidden + 5 * anatomy.intermediate + 2 * anatomy.keys)
+    kept = anatomy.layers * 4 * anatomy.hidden + layer if recipe.gradient_checkpointing else anatomy.layers * layer
+    widest = max(inputs * outputs for inputs, outputs in anatomy.products)
+    return Plan(
+        weights=int(sum(inputs * outputs for inputs, outputs in anatomy.products) * _NF4_BYTES) + 4 * anatomy.others,
+        factors=recipe.rank * sum(map(sum, anatomy.products)) * (16 if recipe.method == "sft" else 20),
+        activations=tokens * kept,
+        work=tokens * layer + 4 * widest,
+    )
+
+
+def require(anatomy: Anatomy, recipe: Recipe, longest: int, free: int, device: str) -> Plan:
+    """The plan, if it fits into `free` bytes; the longest row has so many characters. Raises TooLarge, with a smaller one that does."""
+    _require_rank(anatomy, recipe)
+    recipe = recipe.model_copy(update={"max_tokens": min(recipe.max_tokens, longest // _CHARACTERS)})
+    wanted = plan(anatomy, recipe)
+    if wanted.total <= free:
+        return wanted
+    fitting = next((each for each in _smaller(recipe) if plan(anatomy, each).total <= free), None)
+    advice = _said(recipe, fitting) if fitting is not None else "choose a smaller CARE_MODEL or free memory"
+    raise TooLarge(f"training takes up to {wanted}, but the {device} device has {_gib(free)} free: {advice}")
+
+
+def _require_rank(anatomy: Anatomy, recipe: Recipe) -> None:
+    """Raises TooLarge for a rank over a layer's: more factors could not change more."""
+    narrowest = min(map(min, anatomy.products))
+    if recipe.rank > narrowest:
+        raise TooLarge(f"rank = {recipe.rank} is over the narrowest linear layer's {narrowest}; set rank = {narrowest} at most")
+
+
+def _smaller(recipe: Recipe) -> Iterator[Recipe]:
+    """The same training in less memory: fewer rows at a time, activations computed again, shorter rows; the mildest first."""
+    batch, times = recipe.batch_size, recipe.accumulate
+    for checkpointing in sorted({recipe.gradient_checkpointing, True}):
+        rows = batch
+        while rows >= 1:
+            fewer = {"batch_size": rows, "accumulate": times * batch // rows, "gradient_checkpointing": checkpointing}
+            yield recipe.model_copy(update=fewer)
+            rows //= 2
+    tokens = recipe.max_tokens // 2
+    while tokens >= _FEWEST_TOKENS:
+        smallest = {"batch_size": 1, "accumulate": times * batch, "gradient_checkpointing": True, "max_tokens": tokens}
+        yield recipe.model_copy(update=smallest)
+        tokens //= 2
+
+
+def _said(recipe: Recipe, fitting: Recipe) -> str:
+    changed = {name: value for name, value in fitting.facts().items() if value != recipe.facts()[name]}
+    told = ", ".join(f"{name} = {str(value).lower()}" for name, value in changed.items())
+    return f"in the recipe, {told} fits, or free memory"
+
+
+def _gib(size: int) -> str:
+    return f"{size / GIB:.2f} GiB"
