@@ -9,11 +9,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-import aiohttp
-
 from bot.connectors.teams.address import Address
-from bot.connectors.teams.calls import CALL_SECONDS, CONNECTIONS, Calls
+from bot.connectors.teams.calls import Calls
 from bot.connectors.teams.errors import Limited, Refused, Unreachable
+from bot.connectors.teams.http import Http
 from bot.connectors.teams.names import channel_of
 from bot.connectors.teams.tokens import App, Tokens
 from bot.settings import Settings, is_loopback
@@ -54,7 +53,7 @@ class TeamsApi:
     def __init__(self, settings: Settings) -> None:
         # Whom nobody verified may name any address: then answers stay on this machine.
         self.hosts = Hosts(_THIS_MACHINE if settings.teams_no_auth else settings.teams_service_hosts)
-        self._session: aiohttp.ClientSession | None = None
+        self.http = Http()
         self._tokens: Tokens | None = None
         if settings.teams_app_id is not None:
             assert settings.teams_app_password is not None, "the settings belong together"
@@ -62,13 +61,6 @@ class TeamsApi:
             app = App(settings.teams_app_id, settings.teams_app_password, settings.teams_tenant_id)
             self._tokens = Tokens(app, settings.teams_login_url, self.http)
         self._calls = Calls(self.http, self._tokens)
-
-    def http(self) -> aiohttp.ClientSession:
-        """The one session; made with the first call, inside the loop."""
-        if self._session is None or self._session.closed:
-            connector = aiohttp.TCPConnector(limit=0, limit_per_host=CONNECTIONS)
-            self._session = aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=CALL_SECONDS))
-        return self._session
 
     async def post(self, to: Address, activity: Json, *, patience: float = 0.0) -> str:
         """The new message's id; "" for what only grows a stream. All raise TeamsError."""
@@ -113,8 +105,7 @@ class TeamsApi:
     async def close(self) -> None:
         if self._tokens is not None:
             await self._tokens.close()
-        if self._session is not None:
-            await self._session.close()
+        await self.http.close()
 
     async def _call(self, to: Address, what: str, call: Callable[[], Awaitable[T]], patience: float, *, repeatable: bool = False) -> T:
         """Tried again for as long as `patience` says: after 429 as late as Teams wants, after a broken connection if it never got there

@@ -9,7 +9,7 @@ import json
 import logging
 import ssl
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -23,14 +23,12 @@ from msrest.universal_http import HTTPClientResponse
 from yarl import URL
 
 from bot.connectors.teams.errors import Answer, Unreachable, decided
+from bot.connectors.teams.http import CALL_SECONDS, Http, body_of
 from bot.connectors.teams.tokens import Tokens
 
 log = logging.getLogger(__name__)
 
-CALL_SECONDS = 10.0
-CONNECTIONS = 200  # to one host
 _MOST_CLIENTS = 50  # Teams has a handful of service URLs
-_MOST_BODY = 1024 * 1024
 
 Json = Mapping[str, Any]
 
@@ -53,7 +51,7 @@ _Activity, _Parameters = _verbatim(Activity), _verbatim(ConversationParameters)
 class Calls:
     """Calls as one app; `tokens` None: as nobody, for development."""
 
-    def __init__(self, http: Callable[[], aiohttp.ClientSession], tokens: Tokens | None) -> None:
+    def __init__(self, http: Http, tokens: Tokens | None) -> None:
         self._sender = _Sender(http, tokens)
         self._clients: OrderedDict[str, ConnectorClient] = OrderedDict()
 
@@ -90,7 +88,7 @@ class Calls:
                 return await call
         except _NotDone as error:
             raise decided(what, error.answer) from None
-        except (aiohttp.ClientConnectorError, ssl.SSLError) as error:
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, ssl.SSLError) as error:
             raise Unreachable(f"Teams can't be reached ({type(error).__name__}, {what})", sent=False) from None
         except (aiohttp.ClientError, OSError, TimeoutError, ClientException) as error:
             raise Unreachable(f"Teams did not answer ({type(error).__name__}, {what})", sent=True) from None
@@ -107,7 +105,7 @@ class _NotDone(Exception):
 class _Sender(AsyncHTTPSender):  # type: ignore[misc]  # the SDK has no types
     """A request of the SDK's over our session."""
 
-    def __init__(self, http: Callable[[], aiohttp.ClientSession], tokens: Tokens | None) -> None:
+    def __init__(self, http: Http, tokens: Tokens | None) -> None:
         self._http = http
         self._tokens = tokens
 
@@ -116,30 +114,31 @@ class _Sender(AsyncHTTPSender):  # type: ignore[misc]  # the SDK has no types
 
     async def send(self, request: Request, **config: Any) -> Response:
         wanted = request.http_request
+        answer = await self._once(wanted)
+        if answer.status == 401 and self._tokens is not None and self._tokens.refused():
+            answer = await self._once(wanted)  # it was not done, and there is another token
+        if not 200 <= answer.status < 300:
+            raise _NotDone(answer)
+        return Response(request, _Read(wanted, answer))
+
+    async def _once(self, wanted: Any) -> Answer:
         headers = dict(wanted.headers)
-        token = None if self._tokens is None else await self._tokens.get()
-        if token is not None:
-            headers["Authorization"] = f"Bearer {token}"
+        if self._tokens is not None:
+            headers["Authorization"] = f"Bearer {await self._tokens.get()}"
         data = wanted.data.encode() if isinstance(wanted.data, str) else wanted.data
-        async with self._http().request(
-            wanted.method, URL(wanted.url, encoded=True), data=data, headers=headers, allow_redirects=False
-        ) as answered:
-            body = await answered.content.read(_MOST_BODY)
-        if answered.status == 401 and self._tokens is not None and token is not None:
-            self._tokens.refused(token)
-        if not 200 <= answered.status < 300:
-            raise _NotDone(Answer(answered.status, body, answered.headers))
-        return Response(request, _Read(wanted, answered.status, body))
+        url = URL(wanted.url, encoded=True)
+        async with self._http().request(wanted.method, url, data=data, headers=headers, allow_redirects=False) as answered:
+            return Answer(answered.status, await body_of(answered), answered.headers)
 
 
 class _Read(HTTPClientResponse):  # type: ignore[misc]  # the SDK has no types
     """A success, with what the SDK may make of it: the ids."""
 
-    def __init__(self, request: object, status: int, body: bytes) -> None:
+    def __init__(self, request: object, answer: Answer) -> None:
         super().__init__(request, None)
-        self.status_code = status
+        self.status_code = answer.status
         self.headers = {"content-type": "application/json"}
-        self._body = json.dumps(_ids(body)).encode()
+        self._body = json.dumps(_ids(answer.body)).encode()
 
     def body(self) -> bytes:
         return self._body

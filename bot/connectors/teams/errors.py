@@ -22,6 +22,7 @@ _DEFAULT_RETRY_AFTER = 1.0
 _STREAM_CODE = "ContentStreamNotAllowed"
 _STOPPED = ("cancelled by user", "canceled by user", "cancelled by the user", "canceled by the user")
 _TIMED_OUT = "exceeded streaming time"
+_TOO_LARGE = "size too large"
 _TOO_LONG = frozenset({"MessageSizeTooBig", "ActivityTooLarge", "RequestEntityTooLarge"})
 # 403s that say that we are not, or no more, where the message should go.
 _NOT_THERE = frozenset({"BotNotInConversationRoster", "ConversationBlockedByUser", "ForbiddenOperationException", "MessageWritesBlocked"})
@@ -110,7 +111,9 @@ def decided(what: str, answer: Answer) -> TeamsError:
     return Refused(told)
 
 
-def _ended(told: str, message: str) -> StreamEnded:
+def _ended(told: str, message: str) -> TeamsError:
+    if _TOO_LARGE in message:
+        return TooLong(told)
     if any(words in message for words in _STOPPED):
         return StreamStopped(told)
     return StreamTimedOut(told) if _TIMED_OUT in message else StreamEnded(told)

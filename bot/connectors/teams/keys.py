@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt.algorithms import RSAAlgorithm
 from yarl import URL
 
+from bot.connectors.teams.http import Http, body_of
 from bot.settings import is_loopback
 
 log = logging.getLogger(__name__)
@@ -29,7 +30,6 @@ _GOOD_SECONDS = 24 * 3600.0
 _STALE_SECONDS = 48 * 3600.0  # for as long as the key server is away
 _UNKNOWN_PAUSE = 60.0
 _BROKEN_PAUSE = 2.0
-_MOST_BODY = 1024 * 1024
 
 
 class UnknownKey(Exception):
@@ -51,7 +51,7 @@ class Key:
 class Keys:
     """Of one key server; `url` is its OpenID document."""
 
-    def __init__(self, url: str, http: Callable[[], aiohttp.ClientSession], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, url: str, http: Http, clock: Callable[[], float] = time.monotonic) -> None:
         self._url = url
         self._http = http
         self._clock = clock
@@ -63,8 +63,10 @@ class Keys:
     async def get(self, kid: str) -> Key:
         """Raises UnknownKey or KeysAway."""
         age = self._age(self._fetched_at)
-        if age > _GOOD_SECONDS or (kid not in self._keys and age > _UNKNOWN_PAUSE):
-            await self._refresh(needed=age > _STALE_SECONDS or kid not in self._keys)
+        if age > _STALE_SECONDS or (kid not in self._keys and age > _UNKNOWN_PAUSE):
+            await asyncio.shield(self._fetch())
+        elif age > _GOOD_SECONDS and self._age(self._broke_at) > _BROKEN_PAUSE:
+            self._fetch()  # nobody has to wait for it
         try:
             return self._keys[kid]
         except KeyError:
@@ -78,27 +80,21 @@ class Keys:
     def _age(self, at: float | None) -> float:
         return float("inf") if at is None else self._clock() - at
 
-    async def _refresh(self, *, needed: bool) -> None:
-        """Raises KeysAway where the keys at hand don't do."""
+    def _fetch(self) -> "asyncio.Task[None]":
+        """The fetch that runs, or a new one. Raises KeysAway where one failed a moment ago."""
         if self._fetching is None or self._fetching.done():
             if self._age(self._broke_at) < _BROKEN_PAUSE:
-                if needed:
-                    raise KeysAway("the key server could not be asked a moment ago")
-                return
-            self._fetching = asyncio.create_task(self._fetch(), name="teams keys")
+                raise KeysAway("the key server could not be asked a moment ago")
+            self._fetching = asyncio.create_task(self._replace(), name="teams keys")
             self._fetching.add_done_callback(lambda task: task.cancelled() or task.exception())  # the last who waited may have left
-        try:
-            await asyncio.shield(self._fetching)
-        except KeysAway:
-            if needed:
-                raise
+        return self._fetching
 
-    async def _fetch(self) -> None:
+    async def _replace(self) -> None:
         try:
             async with asyncio.timeout(_SECONDS):
                 document = await self._object(self._url)
                 found = await self._object(_safe(document.get("jwks_uri")))
-        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError, RecursionError) as error:
             self._broke_at = self._clock()
             log.warning("the key server can't be asked", extra={"url": self._url, "error": f"{type(error).__name__}: {error}"[:200]})
             raise KeysAway(f"the key server can't be asked ({type(error).__name__})") from None
@@ -107,7 +103,7 @@ class Keys:
 
     async def _object(self, url: str) -> dict[str, Any]:
         async with self._http().get(url, allow_redirects=False) as response:
-            body = await response.content.read(_MOST_BODY)
+            body = await body_of(response)
         found = json.loads(body)
         if response.status != 200 or not isinstance(found, dict):
             raise ValueError(f"it answers with {response.status}")

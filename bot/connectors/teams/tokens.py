@@ -13,12 +13,14 @@ from dataclasses import dataclass
 import aiohttp
 
 from bot.connectors.teams.errors import Unreachable
+from bot.connectors.teams.http import Http, body_of
 
 log = logging.getLogger(__name__)
 
 _SCOPE = "https://api.botframework.com/.default"
-_SECONDS = 10.0
+_SECONDS = 8.0  # less than a call may take
 _EARLY_SECONDS = 300.0  # a token that ends while a call is on its way is of no use
+_FRESH_SECONDS = 5.0  # one that is refused so soon is not the fault of its age
 _REFUSED_PAUSE = 5.0  # a wrong password does not become right by asking at once
 
 
@@ -34,14 +36,13 @@ class App:
 class Tokens:
     """Of one app. `login_url` ends in a slash."""
 
-    def __init__(
-        self, app: App, login_url: str, http: Callable[[], aiohttp.ClientSession], clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, app: App, login_url: str, http: Http, clock: Callable[[], float] = time.monotonic) -> None:
         self._app = app
         self._url = f"{login_url}{app.tenant}/oauth2/v2.0/token"
         self._http = http
         self._clock = clock
         self._token: str | None = None
+        self._fetched_at = 0.0
         self._until = 0.0
         self._refused: tuple[float, str] | None = None
         self._fetching: asyncio.Task[str] | None = None
@@ -57,10 +58,12 @@ class Tokens:
             self._fetching.add_done_callback(lambda task: task.cancelled() or task.exception())  # the last who waited may have left
         return await asyncio.shield(self._fetching)
 
-    def refused(self, token: str) -> None:
-        """Teams did not accept it: the next call fetches another."""
-        if token == self._token:
-            self._token = None
+    def refused(self) -> bool:
+        """Teams did not accept it; whether the next one may be another."""
+        if self._token is not None and self._clock() - self._fetched_at < _FRESH_SECONDS:
+            return False
+        self._token = None
+        return True
 
     async def close(self) -> None:
         if self._fetching is not None:
@@ -74,7 +77,7 @@ class Tokens:
                 asyncio.timeout(_SECONDS),
                 self._http().post(self._url, data=form, allow_redirects=False) as response,
             ):
-                status, body = response.status, await response.read()
+                status, body = response.status, await body_of(response)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise Unreachable(f"the login server can't be reached ({type(error).__name__})", sent=False) from None
         return self._keep(status, body)
@@ -86,7 +89,8 @@ class Tokens:
             raise self._refusal(status, str(found.get("error") or "without an error")[:80])
         # Entra writes a number; what is none, or none that could be meant, is an hour, as its tokens last.
         lasts = float(seconds) if isinstance(seconds, int | float) and seconds > 0 else 3600.0
-        self._token, self._until, self._refused = token, self._clock() + max(lasts - _EARLY_SECONDS, lasts / 2), None
+        self._token, self._fetched_at, self._refused = token, self._clock(), None
+        self._until = self._fetched_at + max(lasts - _EARLY_SECONDS, lasts / 2)
         return token
 
     def _refusal(self, status: int, code: str) -> Unreachable:

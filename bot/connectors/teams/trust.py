@@ -53,7 +53,7 @@ class Trust:
             if CHANNEL not in key.endorsements:
                 raise Forged("its key is not endorsed for Teams")
             claims = self._verified(token, key.public)
-        except (jwt.PyJWTError, ValueError, UnknownKey) as error:
+        except (jwt.PyJWTError, ValueError, RecursionError, UnknownKey) as error:
             raise Forged(str(error)) from None
         service_url = claims.get("serviceurl")
         if not isinstance(service_url, str) or not service_url:

@@ -9,6 +9,7 @@ from aiohttp.test_utils import TestServer
 
 from bot.connectors.teams.api import TeamsApi
 from bot.connectors.teams.connector import door
+from bot.connectors.teams.keys import Keys
 from bot.connectors.teams.sdk import Ears, Payload
 from bot.connectors.teams.webhook import Webhook
 from bot.settings import Settings
@@ -29,6 +30,11 @@ class Door:
     def url(self) -> str:
         assert self.teams.outbox.url is not None
         return self.teams.outbox.url
+
+    @property
+    def keys(self) -> Keys:
+        assert self.webhook._trust is not None
+        return self.webhook._trust._keys
 
     async def knock(self, body: object, token: str | None = "", **headers: str) -> int:
         """The status of a request: with a good token, with this one, or with None without."""

@@ -6,15 +6,18 @@ import hashlib
 import hmac
 import json
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 import jwt
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.bot.teams.door import Door, opened
 from tests.fakes.teams import ADA, GONE, OTHER_TENANT, STRANGER, FakeTeams
-from tests.fakes.teams.keys import rsa_key
+from tests.fakes.teams.keys import jwk, rsa_key
 
 
 def now() -> int:
@@ -89,6 +92,9 @@ WRONG_KEYS: dict[str, Callable[[FakeTeams], str]] = {
     "by a key that is a number": lambda _: header_and_payload({"alg": "RS256", "kid": 5}, {"iss": "https://api.botframework.com"}),
     "with a header that is a list": lambda _: header_and_payload([], {"iss": "https://api.botframework.com"}),
     "with claims that are a list": lambda _: header_and_payload(RS256, []),
+    "with claims without end": lambda _: ".".join(
+        base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in (b"{}", b"[" * 4800, b"x")
+    ),
     "by an issuer that is a list": lambda _: header_and_payload(RS256, {"iss": ["https://api.botframework.com"]}),
 }
 
@@ -219,3 +225,79 @@ async def test_forged_names_of_keys_do_not_hammer_the_key_server(teams: FakeTeam
         assert await door.knock(teams.activity(ADA, "Hello"), teams.token(kid=f"forged {number}")) == 401
     assert teams.keys.fetches == 1
     assert await door.knock(teams.activity(ADA, "Hello")) == 201
+
+
+async def test_keys_that_are_a_day_old_are_replaced_while_nobody_waits(
+    teams: FakeTeams, door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await door.knock(teams.activity(ADA, "Hello")) == 201
+    keys = door.keys
+    monkeypatch.setattr(keys, "_clock", lambda: time.monotonic() + 25 * 3600)
+    teams.faults.slow("keys", 0.2)
+    began = time.monotonic()
+    assert await door.knock(teams.activity(ADA, "Hello")) == 201
+    assert time.monotonic() - began < 0.15
+    await teams.until(lambda: teams.keys.fetches == 2)
+
+
+async def test_keys_are_good_for_another_day_while_the_key_server_is_away(
+    teams: FakeTeams, door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await door.knock(teams.activity(ADA, "Hello")) == 201
+    teams.faults.outage("openid", times=1000)
+    for hours, status in ((25, 201), (47, 201), (49, 503)):
+        monkeypatch.setattr(door.keys, "_clock", lambda later=hours * 3600: time.monotonic() + later)
+        assert await door.knock(teams.activity(ADA, "Hello")) == status, hours
+
+
+GOOD = jwk("teams-key", ["msteams"])
+DOCUMENTS = {
+    "no keys": ({}, 401),
+    "keys that are no list": ({"keys": 5}, 401),
+    "keys that are no objects": ({"keys": [None, 5, "x", []]}, 401),
+    "a key without a name": ({"keys": [{**GOOD, "kid": None}]}, 401),
+    "a key without numbers": ({"keys": [{"kid": "teams-key", "kty": "RSA", "endorsements": ["msteams"]}]}, 401),
+    "a key of another kind": ({"keys": [{"kid": "teams-key", "kty": "oct", "k": "c2VjcmV0", "endorsements": ["msteams"]}]}, 401),
+    "a key that nobody endorsed": ({"keys": [{name: value for name, value in GOOD.items() if name != "endorsements"}]}, 401),
+    "endorsements that are text": ({"keys": [{**GOOD, "endorsements": "msteams"}]}, 401),
+    "a good one among broken ones": ({"keys": [None, {"kid": "x", "kty": "RSA", "n": "!", "e": 5}, GOOD]}, 201),
+    "a list": ([], 503),
+    "text": ("keys", 503),
+}
+
+
+@pytest.mark.parametrize(("document", "status"), DOCUMENTS.values(), ids=DOCUMENTS)
+async def test_a_key_server_may_say_anything(teams: FakeTeams, document: object, status: int) -> None:
+    async with key_server(document) as url, opened(teams, teams_openid_url=url) as door:
+        assert await door.knock(teams.activity(ADA, "Hello")) == status
+
+
+async def test_keys_that_are_elsewhere_without_tls_are_not_fetched(teams: FakeTeams) -> None:
+    for elsewhere in ("http://keys.example/", "ftp://127.0.0.1/", "nothing", 5, None):
+        async with key_server({"keys": [GOOD]}, jwks_uri=elsewhere) as url, opened(teams, teams_openid_url=url) as door:
+            assert await door.knock(teams.activity(ADA, "Hello")) == 503
+
+
+@asynccontextmanager
+async def key_server(document: object, **fields: object) -> AsyncIterator[str]:
+    """One that sends its keys in pieces."""
+
+    async def openid(request: web.Request) -> web.Response:
+        return web.json_response({"jwks_uri": str(request.url.with_path("/keys")), **fields})
+
+    async def keys(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for character in json.dumps(document):
+            await response.write(character.encode())
+        return response
+
+    app = web.Application()
+    app.router.add_get("/openid", openid)
+    app.router.add_get("/keys", keys)
+    server = TestServer(app)
+    await server.start_server()
+    try:
+        yield str(server.make_url("/openid"))
+    finally:
+        await server.close()
