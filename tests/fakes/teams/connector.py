@@ -46,6 +46,7 @@ class Connector:
         self.calls: list[Call] = []
         self.rates = RATES
         self.max_bytes = MAX_BYTES
+        self.splits = False  # whether a new message with text and attachments becomes two, and nobody hears their ids, as Teams may do
         self.largest = 0  # bytes of the largest request so far
         self._sends: dict[str, deque[float]] = defaultdict(deque)
 
@@ -155,6 +156,10 @@ class Connector:
         if activity["type"] == "typing":
             self._teams.typed.append(place)
             return 202, {}
+        if self.splits and activity.get("text") and activity.get("attachments"):
+            for part in ("attachments", "text"):
+                self._post(chat, place, {name: value for name, value in activity.items() if name != part})
+            return 201, {}
         return 201, {"id": self._post(chat, place, activity).id}
 
     def _post(self, chat: Chat, place: str, activity: Json, streaming: bool = False) -> Message:

@@ -70,6 +70,10 @@ class Faults:
         """The connection is reset, before the call was carried out or, `done`, after it."""
         self._faults[kind].append(Fault(None, times, skip, done=done))
 
+    def redirect(self, kind: str, url: str, times: int = 1, skip: int = 0) -> None:
+        """The caller is sent elsewhere."""
+        self._faults[kind].append(Fault(Refused(307, "Redirected", headers={"Location": url}), times, skip))
+
     def slow(self, kind: str, seconds: float) -> None:
         """Every call takes so much longer, until it is set to 0."""
         self._slow[kind] = seconds

@@ -87,6 +87,14 @@ async def test_a_connection_may_break_before_anything_is_done(teams: FakeTeams, 
     assert teams.posts(teams.personal(ADA)) == []
 
 
+async def test_calls_may_be_sent_elsewhere(teams: FakeTeams, app: App) -> None:
+    teams.faults.redirect("create", f"{teams.url}/elsewhere")
+    url = f"{teams.service_url}v3/conversations/{teams.personal(ADA).id}/activities"
+    headers = {"Authorization": f"Bearer {app.token}"}
+    async with app.session.post(url, json={"type": "message", "text": "Hi"}, headers=headers, allow_redirects=False) as response:
+        assert (response.status, response.headers["Location"]) == (307, f"{teams.url}/elsewhere")
+
+
 async def test_calls_may_be_slow(teams: FakeTeams, app: App) -> None:
     teams.faults.slow("create", 0.1)
     began = time.monotonic()

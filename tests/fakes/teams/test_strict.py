@@ -199,6 +199,14 @@ async def test_suggested_actions_and_files_are_for_personal_chats(teams: FakeTea
     assert (await app.post(teams.personal(ADA), attachments=[consent]))[0] == 201
 
 
+async def test_text_and_card_may_become_two_messages_without_an_id(teams: FakeTeams, app: App) -> None:
+    chat, shown = teams.personal(ADA), {"contentType": CARD, "content": card({"type": "TextBlock", "text": "x"})}
+    assert (await app.post(chat, "Hi", attachments=[shown]))[1]["id"] == teams.posts(chat)[0].id
+    teams.connector.splits = True
+    assert await app.post(chat, "Hi", attachments=[shown]) == (201, {})
+    assert [(message.text, len(message.cards)) for message in teams.posts(chat)] == [("Hi", 1), ("Hi", 0), ("", 1)]
+
+
 async def test_an_update_is_a_whole_message(teams: FakeTeams, app: App) -> None:
     chat = teams.personal(ADA)
     _, posted = await app.post(chat)
