@@ -99,8 +99,10 @@ class Erasing(Threads):
                 "INSERT INTO removals (platform, message) VALUES (?, ?) ON CONFLICT DO NOTHING",
                 [(platform, row["message"]) for row in carriers],
             )
+            events = db.execute("SELECT event_id FROM turns WHERE platform = ? AND message = ?", asked).fetchall()
             gone = db.execute("DELETE FROM turns WHERE platform = ? AND message = ?", asked).rowcount
-            self._keep_tombstones([tombstone("message", platform, message)], now)
+            known = [tombstone("event", platform, row["event_id"]) for row in events]  # a platform may send it under another name
+            self._keep_tombstones([tombstone("message", platform, message), *known], now)
         if gone:  # otherwise nothing of it can be in the log, and other readers would hold up everybody
             self.empty_log()
         return sorted(row["message"] for row in carriers)

@@ -66,6 +66,7 @@ class Writer:
                 await self._release()
                 self.complete = True
             elif self._draft.final is not None:
+                await self._rest(self._not_before - asyncio.get_running_loop().time())
                 self.complete = await self._insist(self._complete)
                 await self._insist(self._forget_if_erased)
         except Gone:
@@ -160,7 +161,7 @@ class Writer:
         elif self._draft.stopped:
             return
         elif self._stream is None:
-            if self._inherited or self._shown:
+            if self._turn.question.edition or self._shown:
                 await self._update_line(line)
         elif self._stream.late or self._stream.over:
             await self._overtime(line)
@@ -194,8 +195,16 @@ class Writer:
 
     async def _update_line(self, line: str) -> None:
         """Without a stream only the place in the queue changes until the answer is whole."""
-        if line != self._shown:
-            await self._posts[0].complete(shapes.note(line), 0.0)
+        if line == self._shown:
+            return
+        post = self._posts[0]
+        try:
+            await post.complete(shapes.note(line), 0.0)
+        except Gone:
+            if post.written:
+                raise
+            await self._drop(post)  # somebody deleted the answer to the question as it was before
+        else:
             self._shown = line
 
     async def _overtime(self, line: str) -> None:
