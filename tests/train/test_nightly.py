@@ -1,12 +1,14 @@
 """Whole nights on a tiny model: what they exit with, what they leave, and that a kill anywhere costs nothing that serves."""
 
 import json
+import math
 import os
 import random
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from model.shelf import Shelf
 from tests.model.tiny import save_tiny
 from tests.train.people import MORNING, Day
 from train import merge
+from train.commands.nightly import _seconds_until, _Stop
 from train.nightly import STAGES
 from train.runs import only_night
 
@@ -297,6 +300,22 @@ def test_sigterm_leaves_a_checkpoint_and_exits_15_and_the_next_start_goes_on_fro
     stopped = [(loss["step"], round(loss["loss"], 1)) for loss in nights.result["losses"]]  # type: ignore[attr-defined]
     assert [step for step, _ in stopped] == list(range(1, 13))
     assert nights.shelf.read(str(nights.shelf.live())).draft.recipe["steps"] == 12
+
+
+def test_a_night_stops_when_its_time_is_up(capsys: pytest.CaptureFixture[str]) -> None:
+    early, late = _Stop(math.inf), _Stop(-1.0)
+    assert [early(), late(), late()] == [False, True, True]
+    assert capsys.readouterr().err == "the time is up: stopping after this step …\n"
+    for clock in ("00:00", "06:00", "23:59"):
+        seconds = _seconds_until(datetime.strptime(clock, "%H:%M"))  # noqa: DTZ007  # as click reads it
+        assert 0 <= seconds < 24 * 60 * 60
+        assert (datetime.now().astimezone() + timedelta(seconds=seconds + 1)).strftime("%H:%M") == clock
+
+
+def test_two_recipes_at_once_and_a_time_that_is_none_are_wrong_uses(nights: Nights) -> None:
+    assert nights.run("--recipe", "embedded") == 2
+    assert "--recipe is given 2 times" in nights.said
+    assert nights.run("--until", "25:00") == 2
 
 
 def test_a_live_lora_that_can_not_be_served_is_replaced_without_any_news(nights: Nights) -> None:

@@ -2,8 +2,11 @@
 
 import json
 import logging
+import math
 import os
 import signal
+from datetime import datetime
+from time import monotonic
 from types import FrameType
 
 import click
@@ -25,22 +28,31 @@ from train.progress import Progress
 from train.report import result
 from train.runs import only_night
 
+_DAY_SECONDS = 24 * 60 * 60
 _EXITS = {"promoted": Exit.DONE, "control": Exit.DONE, "kept": Exit.GATE_REFUSED, "reverted": Exit.REVERTED}
 
 
 @click.command()
 @click.option(
-    "--recipe", "recipe_name", help="A shipped recipe (care-paper, embedded, nightly) or a TOML file; by default the one for CARE_MODEL."
+    "--recipe",
+    "recipes_named",
+    multiple=True,
+    help="A shipped recipe (care-paper, embedded, nightly) or a TOML file; by default the one for CARE_MODEL.",
 )
 @click.option(
     "--dry-run", is_flag=True, help="Say what would be trained on and how, in what memory and time, and stop before anything is loaded."
 )
+@click.option(
+    "--until", type=click.DateTime(["%H:%M"]), help="Stop by this time of day (06:00) at a checkpoint, which the next start goes on from."
+)
 @click.option("--control", is_flag=True, help="Train without the ratings, same seed and steps, to compare with; never goes live.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def nightly(recipe_name: str | None, dry_run: bool, control: bool, as_json: bool) -> int:
+def nightly(recipes_named: tuple[str, ...], dry_run: bool, until: datetime | None, control: bool, as_json: bool) -> int:
     """Learn from what people said: train a LoRA, measure it, and make it live if it is better."""
+    if len(recipes_named) > 1:
+        raise click.UsageError(f"--recipe is given {len(recipes_named)} times ({', '.join(recipes_named)}); a night has one")
     settings = load_settings()
-    night = open_night(settings, recipe_name, control=control)
+    night = open_night(settings, *recipes_named, control=control, until=until)
     if dry_run:
         run(night, PLAN)
     else:
@@ -60,7 +72,7 @@ def nightly(recipe_name: str | None, dry_run: bool, control: bool, as_json: bool
     return _EXITS[night.verdict] if night.verdict is not None else Exit.DONE
 
 
-def open_night(settings: Settings, recipe_name: str | None = None, *, control: bool = False) -> Night:
+def open_night(settings: Settings, recipe_name: str | None = None, *, control: bool = False, until: datetime | None = None) -> Night:
     """A night that knows nothing yet. Raises RecipeInvalid."""
     return Night(
         settings=settings,
@@ -68,7 +80,7 @@ def open_night(settings: Settings, recipe_name: str | None = None, *, control: b
         domains=domains.load(),
         shelf=Shelf(settings.loras),
         progress=Progress(),
-        stopped=_stop_on_signals(),
+        stopped=_stop_on_signals(_seconds_until(until)),
         started_at=now(),
         control=control,
     )
@@ -84,13 +96,26 @@ def _finish_forgetting(night: Night) -> None:
             store.close()
 
 
-class _Stop:
-    """Set by SIGTERM or Ctrl-C; a second one ends the process at once."""
+def _seconds_until(time: datetime | None) -> float:
+    """To the next such time of day on this machine's clock."""
+    if time is None:
+        return math.inf
+    now = datetime.now().astimezone()
+    then = now.replace(hour=time.hour, minute=time.minute, second=0, microsecond=0)
+    return (then - now).total_seconds() % _DAY_SECONDS
 
-    def __init__(self) -> None:
+
+class _Stop:
+    """Set by SIGTERM or Ctrl-C, of which a second one ends the process at once, or when the time is up."""
+
+    def __init__(self, seconds: float) -> None:
         self._asked = False
+        self._deadline = monotonic() + seconds
 
     def __call__(self) -> bool:
+        if not self._asked and monotonic() > self._deadline:
+            self._asked = True
+            click.echo("the time is up: stopping after this step …", err=True)
         return self._asked
 
     def ask(self, number: int, frame: FrameType | None) -> None:
@@ -99,8 +124,8 @@ class _Stop:
         signal.signal(number, signal.SIG_DFL)
 
 
-def _stop_on_signals() -> _Stop:
-    stop = _Stop()
+def _stop_on_signals(seconds: float) -> _Stop:
+    stop = _Stop(seconds)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop.ask)
     return stop
