@@ -6,6 +6,7 @@ what comes back is a person's, and believed only as far as the message it stands
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from bot.connectors.words import CONFIRMED
@@ -27,7 +28,7 @@ VERB, TURN, VERDICT, HANDOVER, WHO, LORA, NOTICE = "care", "turn", "verdict", "h
 REASON, CORRECTION, WORDS = "reason", "correction", "words"
 
 INPUT_CHARS: Final = 3000
-CARD_BYTES: Final = 24_000  # of JSON: Teams takes 28 kB in all
+CARD_BYTES: Final = 26_000  # of JSON: Teams takes 28 kB in all
 _QUOTED_CHARS, _QUOTED_TURNS = (1200, 600, 300, 150, 60, 20), 10
 
 RATING_ASKED: Final = "Was this answer right?"
@@ -144,7 +145,7 @@ def handover(handover_id: str, asker: str, turns: Sequence[Turn], *, told: str =
             ],
         )
 
-    return fitting(made, _QUOTED_CHARS)
+    return fitting(*(partial(made, chars) for chars in _QUOTED_CHARS))
 
 
 def _exchange(turn: Turn, chars: int) -> list[Json]:
@@ -170,13 +171,13 @@ def card(body: Sequence[Json], actions: Sequence[Json] = ()) -> dict[str, Any]:
     return _card(body, actions)
 
 
-def fitting(made: Callable[[int], dict[str, Any]], chars: Sequence[int]) -> dict[str, Any]:
-    """The card with the longest texts that is small enough for a message."""
-    for number in chars:
-        found = made(number)
+def fitting(*ways: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """The first card that is small enough for a message; the last, if none is."""
+    for made in ways:
+        found = made()
         if size(found) <= CARD_BYTES:
-            return found
-    return made(chars[-1])
+            break
+    return found
 
 
 def text(words: str, **style: object) -> dict[str, Any]:

@@ -242,7 +242,7 @@ def handed_over(*, already: bool) -> str:
 
 def worded(head: str, text: str, *, bold: bool = True) -> list[dict[str, Any]]:
     """What one person wrote to another, as it is: all of it, in as many messages as it takes. Only addresses become links."""
-    first = f"<b>{html.escape(head)}</b>" if bold else _linked(head)
+    first = f"<b>{_plain(head)}</b>" if bold else _linked(head)
     return [
         {"type": "message", "textFormat": "xml", "text": "<br>".join([first, *_lines(piece)])}
         for piece in split(text, _PIECE_BYTES) or [""]
@@ -257,9 +257,13 @@ def _linked(line: str) -> str:
     made, at = [], 0
     for found in _URL.finditer(line):
         url = html.escape(found[0])
-        made += [html.escape(line[at : found.start()]), f'<a href="{url}">{url}</a>']
+        made += [_plain(line[at : found.start()]), f'<a href="{url}">{url}</a>']
         at = found.end()
-    return "".join([*made, html.escape(line[at:])])
+    return "".join([*made, _plain(line[at:])])
+
+
+def _plain(text: str) -> str:
+    return html.escape(text, quote=False)
 
 
 def _asker(handover: Handover) -> str:

@@ -5,6 +5,7 @@ What is missing is left out: the notice's own text always stands.
 
 import base64
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from bot.connectors.nights import SHOWN, Example, Gate, Report
@@ -14,28 +15,29 @@ from bot.notices import Notice
 from model.history import Change
 
 _CHARS = (160, 80, 40, 20)  # of a question or an answer
-_HEAD_CHARS, _TEXT_CHARS, _GATES = 150, 1400, 20
+_HEAD_CHARS, _LINES, _GATES, _GATE_CHARS = 150, 9, 20, 60
 CHART = "The gates of the night with their 95 % intervals, as a chart"
 
 
 def report_card(notice: Notice, report: Report | None, *, told: str = "", done: Change | None = None) -> dict[str, Any]:
     """The card; without a report the notice's text. `told` is what became of an order, `done` what it changed: the way back then."""
-    room = 0 if report is None or report.card is None else len(report.card) * 4 // 3 + 200
+    actions = _buttons(notice, report, done) if not told or done else []
 
-    def made(chars: int) -> dict[str, Any]:
-        picture = [_chart(report.card)] if report is not None and report.card is not None and room < cards.CARD_BYTES // 4 * 3 else []
+    def made(chars: int, picture: bytes | None) -> dict[str, Any]:
         parts = [] if report is None else _parts(report, chars)
         news = [cards.runs((told, True))] if told else []
-        return cards.card([*_head(notice), *picture, *parts, *news], _buttons(notice, report, done) if not told or done else [])
+        chart = [] if picture is None else [_chart(picture)]
+        return cards.card([*_head(notice, chars), *chart, *parts, *news], actions)
 
-    return cards.fitting(made, _CHARS)
+    pictures = [None] if report is None or report.card is None else [report.card, None]
+    return cards.fitting(*(partial(made, chars, picture) for picture in pictures for chars in _CHARS))
 
 
-def _head(notice: Notice) -> list[cards.Json]:
+def _head(notice: Notice, chars: int) -> list[cards.Json]:
     verdict, _, rest = notice.text.partition("\n")
-    head = cards.text(cards.cut(verdict, _HEAD_CHARS), size="Large", weight="Bolder")
+    head = cards.text(cards.cut(verdict, min(_HEAD_CHARS, 4 * chars)) or notice.kind.capitalize(), size="Large", weight="Bolder")
     said = notice.text if len(verdict) > _HEAD_CHARS else rest
-    return [head, *([cards.runs((cards.cut(said, _TEXT_CHARS), False))] if said else [])]
+    return [head, *([cards.runs((cards.cut(said, _LINES * chars), False))] if said.strip() else [])]
 
 
 def _chart(picture: bytes) -> dict[str, Any]:
@@ -44,14 +46,14 @@ def _chart(picture: bytes) -> dict[str, Any]:
 
 def _parts(report: Report, chars: int) -> list[cards.Json]:
     return [
-        *(_gates(report.gates)),
+        *_gates(report.gates, min(chars, _GATE_CHARS)),
         *_listed("Taught", [[(f"• {cards.cut(question, chars)}", False)] for question in report.taught[:SHOWN]]),
         *_listed("Won most", [_example(each, chars) for each in report.won]),
         *_listed("Lost most", [_example(each, chars) for each in report.lost]),
     ]
 
 
-def _gates(gates: Sequence[Gate]) -> list[cards.Json]:
+def _gates(gates: Sequence[Gate], chars: int) -> list[cards.Json]:
     """Those that were not passed first."""
     if not gates:
         return []
@@ -59,7 +61,7 @@ def _gates(gates: Sequence[Gate]) -> list[cards.Json]:
     facts = [
         {
             "title": "ok" if gate.passed else "NOT PASSED",
-            "value": f"{cards.cut(gate.name, 60)}: {gate.measured:.3g} (limit {gate.limit:.3g})",
+            "value": f"{cards.cut(gate.name, chars)}: {gate.measured:.3g} (limit {gate.limit:.3g})",
         }
         for gate in ordered[:_GATES]
     ]
