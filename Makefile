@@ -29,7 +29,7 @@ demo-slack: install
 	@$(BIN)/python -m deploy.demo.slack --port $(PORT)
 
 # What docs/results.md says, measured again; CARE_PUBLIC_DATA names the public data. A quiet machine, please: each takes minutes to an hour.
-measure: measure-redaction measure-curation measure-poison measure-night measure-rollback
+measure: measure-redaction measure-curation measure-poison measure-night measure-rollback measure-methods
 
 measure-%: install
 	$(BIN)/python -m deploy.measure.$*
