@@ -71,9 +71,9 @@ def tenant_of(activity: Mapping[str, Any]) -> str | None:
         conversation.get("tenantId") if isinstance(conversation, Mapping) else None,
         tenant.get("id") if isinstance(tenant, Mapping) else None,
     ]
-    found = {each for each in said if each is not None}
-    if not all(isinstance(each, str) for each in found):
+    if not all(isinstance(each, str | None) for each in said):
         raise ValueError("a tenant's id must be text")
+    found = {each for each in said if each is not None}
     if len(found) > 1:
         raise ValueError("the activity names two tenants")
     return found.pop() if found else None

@@ -58,9 +58,9 @@ def with_the_public_key(teams: FakeTeams) -> str:
     """HS256 with what everybody knows as the secret: libraries refuse to sign so, forgers do not."""
     claims = jwt.decode(teams.token(), options={"verify_signature": False})
     parts = [json.dumps(part).encode() for part in ({"alg": "HS256", "typ": "JWT", "kid": "teams-key"}, claims)]
-    signing = b".".join(base64.urlsafe_b64encode(part).rstrip(b"=") for part in parts)
+    signing = ".".join(encoded(part) for part in parts)
     secret = rsa_key("teams-key").public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    return (signing + b"." + base64.urlsafe_b64encode(hmac.new(secret, signing, hashlib.sha256).digest()).rstrip(b"=")).decode()
+    return f"{signing}.{encoded(hmac.new(secret, signing.encode(), hashlib.sha256).digest())}"
 
 
 def without_a_key(teams: FakeTeams) -> str:
@@ -68,9 +68,12 @@ def without_a_key(teams: FakeTeams) -> str:
     return jwt.encode(claims, rsa_key("teams-key"), algorithm="RS256")
 
 
+def encoded(part: bytes) -> str:
+    return base64.urlsafe_b64encode(part).rstrip(b"=").decode()
+
+
 def header_and_payload(header: object, payload: object) -> str:
-    parts = [json.dumps(part).encode() for part in (header, payload)]
-    return ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in (*parts, b"x" * 256))
+    return ".".join(encoded(part) for part in (json.dumps(header).encode(), json.dumps(payload).encode(), b"x" * 256))
 
 
 RS256 = {"alg": "RS256", "kid": "teams-key"}
@@ -92,9 +95,7 @@ WRONG_KEYS: dict[str, Callable[[FakeTeams], str]] = {
     "by a key that is a number": lambda _: header_and_payload({"alg": "RS256", "kid": 5}, {"iss": "https://api.botframework.com"}),
     "with a header that is a list": lambda _: header_and_payload([], {"iss": "https://api.botframework.com"}),
     "with claims that are a list": lambda _: header_and_payload(RS256, []),
-    "with claims without end": lambda _: ".".join(
-        base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in (b"{}", b"[" * 4800, b"x")
-    ),
+    "with claims without end": lambda _: ".".join((encoded(json.dumps(RS256).encode()), encoded(b"[" * 4800), "x")),
     "by an issuer that is a list": lambda _: header_and_payload(RS256, {"iss": ["https://api.botframework.com"]}),
 }
 
