@@ -56,16 +56,13 @@ def answer(
     generated: bool = True,
     feedback: Feedback | None = None,
     actions: Sequence[tuple[str, str]] = (),
-    below: Sequence[Json] = (),
 ) -> dict[str, Any]:
-    """A reply, or a part of it. `generated`: with Teams' AI label. `below`: attachments; `actions`: titles and what they say."""
+    """A reply, or a part of it. `generated`: with Teams' AI label. `actions`: titles and what they say."""
     shape = note(text)
     if generated:
         shape["entities"] = [dict(AI_LABEL)]
     if feedback is not None:
         shape["channelData"] = {"feedbackLoop": {"type": feedback}}
-    if below:
-        shape["attachments"] = list(below)
     if actions:
         shape["suggestedActions"] = suggested(actions)
     return shape
@@ -82,10 +79,10 @@ def next_steps(*, human: bool) -> list[tuple[str, str]]:
 
 
 def welcome(notice: str, *, human: bool) -> dict[str, Any]:
-    """For a personal chat: what CARE is, with questions to begin with."""
+    """For a personal chat: what CARE is, with questions to begin with. Without marks: not every client reads them where it suggests."""
     person = " Write `human` to talk to a person." if human else ""
     said = f"Hello! I answer support questions: ask me anything.\n\n{notice}{person} {OPT_OUT}"
-    return {**note(said), "suggestedActions": suggested(words.SUGGESTED_PROMPTS)}
+    return {**note(said.replace("`", '"')), "suggestedActions": suggested(words.SUGGESTED_PROMPTS)}
 
 
 def group_welcome(notice: str) -> dict[str, Any]:

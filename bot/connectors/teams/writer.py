@@ -279,7 +279,7 @@ class Writer:
         generated = answered or (turn.reply is not None and bool(turn.reply.text.strip()))
         parts = split(whole, self._limit)
         first = [shapes.answer(part, generated=generated) for part in parts[:-1]]
-        return [*first, self._last(parts[-1], generated=generated, answered=answered)]
+        return [*first, self._last(parts[-1], generated=generated, answered=answered), *self._below(answered=answered)]
 
     def _last(self, part: str, *, generated: bool, answered: bool) -> Json:
         """The end of an answer has the thumbs, and what can be done next."""
@@ -287,8 +287,14 @@ class Writer:
             return shapes.answer(part, generated=generated)
         feedback = shapes.FEEDBACK.get(self._workspace.settings.teams_feedback)
         actions = shapes.next_steps(human=self._workspace.has_experts) if self._address.private else ()
-        below = [cards.attachment(cards.rating(self._turn.id))] if feedback is None else []
-        return shapes.answer(part, feedback=feedback, actions=actions, below=below)
+        return shapes.answer(part, feedback=feedback, actions=actions)
+
+    def _below(self, *, answered: bool) -> list[Json]:
+        """The card that asks for a vote, where there are no thumbs. A message of its own: Teams makes two of a text with a card, answers
+        without an id, and takes no update of it ("Activity resulted into multiple skype activities")."""
+        if not answered or self._bare or self._workspace.settings.teams_feedback in shapes.FEEDBACK:
+            return []
+        return [cards.message(cards.rating(self._turn.id), cards.RATING_ASKED)]
 
     async def _introduction(self) -> str | None:
         """What a newcomer is told of CARE."""

@@ -183,12 +183,18 @@ async def test_an_answer_whose_thumbs_teams_refuses_comes_without_them(start: St
         assert care.turns()[0]["status"] == "delivered"
 
 
-@pytest.mark.parametrize(("setting", "feedback", "cards"), [("dialog", "custom", 0), ("comment", "default", 0), ("card", None, 1)])
-async def test_below_an_answer_are_the_thumbs_that_the_operator_chose(start: Start, setting: str, feedback: str | None, cards: int) -> None:
+@pytest.mark.parametrize(
+    ("setting", "seen"),
+    [("dialog", [("custom", 0, True)]), ("comment", [("default", 0, True)]), ("card", [(None, 0, True), (None, 1, False)])],
+)
+async def test_below_an_answer_are_the_thumbs_that_the_operator_chose(
+    start: Start, setting: str, seen: list[tuple[str, int, bool]]
+) -> None:
     async with start(teams_feedback=setting) as care:
         for where in PLACES:
-            answer = await care.answer(await care.teams.say(ADA, "Why?", in_=chat(care.teams, where)))
-            assert (answer.feedback, len(answer.cards), answer.ai_label) == (feedback, cards, True)
+            asked = await care.teams.say(ADA, "Why?", in_=chat(care.teams, where))
+            shown = await care.answers(asked, len(seen))
+            assert [(message.feedback, len(message.cards), message.ai_label) for message in shown] == seen
 
 
 async def test_what_a_chat_that_is_gone_was_to_hear_is_given_up(start: Start) -> None:

@@ -270,7 +270,8 @@ async def carded(start: Start) -> object:
 
 
 async def asked_in_card(care: Care, person: Person = ADA, **where: object) -> Message:
-    return await care.answer(await care.teams.say(person, "Why is my bill so high?", **where))
+    """The card, which is a message below the answer."""
+    return (await care.answers(await care.teams.say(person, "Why is my bill so high?", **where), 2))[1]
 
 
 async def test_without_thumbs_a_card_below_the_answer_rates_it(carded: Care) -> None:
@@ -282,7 +283,7 @@ async def test_without_thumbs_a_card_below_the_answer_rates_it(carded: Care) -> 
     pressed = await carded.teams.press(ADA, answer, "👎")
     assert verdicts(carded) == [(ADA.id, -1)]
     assert CONFIRMED[-1] in reads(pressed)
-    assert "You asked: Why is my bill so high?" in answer.reading
+    assert "You asked: Why is my bill so high?" in carded.teams.posts(answer.chat)[-2].reading
 
 
 async def test_the_card_takes_a_reason_and_a_correction(carded: Care) -> None:

@@ -46,7 +46,6 @@ class Connector:
         self.calls: list[Call] = []
         self.rates = RATES
         self.max_bytes = MAX_BYTES
-        self.splits = False  # whether a new message with text and attachments becomes two, and nobody hears their ids, as Teams may do
         self.largest = 0  # bytes of the largest request so far
         self._sends: dict[str, deque[float]] = defaultdict(deque)
 
@@ -156,10 +155,12 @@ class Connector:
         if activity["type"] == "typing":
             self._teams.typed.append(place)
             return 202, {}
-        if self.splits and activity.get("text") and activity.get("attachments"):
-            for part in ("attachments", "text"):
-                self._post(chat, place, {name: value for name, value in activity.items() if name != part})
-            return 201, {}
+        if _makes_several(activity):
+            text_alone = {name: value for name, value in activity.items() if name != "attachments"}
+            rest = [{**activity, "text": "", "attachments": [each]} for each in activity["attachments"]]
+            for each in [text_alone, *rest] if str(activity.get("text") or "").strip() else rest:
+                self._post(chat, place, each)
+            return 202, {}
         return 201, {"id": self._post(chat, place, activity).id}
 
     def _post(self, chat: Chat, place: str, activity: Json, streaming: bool = False) -> Message:
@@ -208,6 +209,8 @@ class Connector:
         activity = self._checked(body, message.chat, message.place)
         if activity["type"] != "message" or stream_info(activity) is not None:
             raise Refused(400, "BadArgument", "An update is a message, and no part of a stream")
+        if _makes_several(activity):
+            raise Refused(400, "BadSyntax", "Activity resulted into multiple skype activities")
         self._teams.streams.check_update(message.id)
         message.updates += 1
         self._teams.world.change(message, activity)
@@ -257,6 +260,12 @@ class Connector:
             if wanted in (person.id, person.aad_id):
                 return 200, _member(person)
         raise Refused(404, "MemberNotFoundInConversation", "Member not found in conversation.")
+
+
+def _makes_several(activity: Json) -> bool:
+    """Of a text and cards, and of several cards, Teams makes a message each."""
+    cards = len(activity.get("attachments") or [])
+    return (cards > 0 and bool(str(activity.get("text") or "").strip())) or (cards > 1 and activity.get("attachmentLayout") != "carousel")
 
 
 def refused(error: Refused) -> web.Response:

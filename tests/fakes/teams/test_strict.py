@@ -196,15 +196,17 @@ async def test_suggested_actions_and_files_are_for_personal_chats(teams: FakeTea
     assert (await app.post(group, suggestedActions={"actions": [TAP]}))[0] == 400
     consent = {"contentType": CONSENT, "name": "x.json", "content": {"sizeInBytes": 2}}
     assert (await app.post(group, attachments=[consent]))[0] == 400
-    assert (await app.post(teams.personal(ADA), attachments=[consent]))[0] == 201
+    assert (await app.post(teams.personal(ADA), text="", attachments=[consent]))[0] == 201
 
 
-async def test_text_and_card_may_become_two_messages_without_an_id(teams: FakeTeams, app: App) -> None:
+async def test_text_and_card_become_two_messages_without_an_id_and_no_update(teams: FakeTeams, app: App) -> None:
     chat, shown = teams.personal(ADA), {"contentType": CARD, "content": card({"type": "TextBlock", "text": "x"})}
-    assert (await app.post(chat, "Hi", attachments=[shown]))[1]["id"] == teams.posts(chat)[0].id
-    teams.connector.splits = True
-    assert await app.post(chat, "Hi", attachments=[shown]) == (201, {})
-    assert [(message.text, len(message.cards)) for message in teams.posts(chat)] == [("Hi", 1), ("Hi", 0), ("", 1)]
+    assert await app.post(chat, "Hi", attachments=[shown]) == (202, {})
+    assert [(message.text, len(message.cards)) for message in teams.posts(chat)] == [("Hi", 0), ("", 1)]
+    _, posted = await app.post(chat)
+    whole = {"type": "message", "text": "Hi", "attachments": [shown]}
+    status, answer = await app.call("PUT", f"/{chat.id}/activities/{posted['id']}", whole)
+    assert (status, answer["error"]["code"]) == (400, "BadSyntax")
 
 
 async def test_an_update_is_a_whole_message(teams: FakeTeams, app: App) -> None:
