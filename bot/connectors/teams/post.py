@@ -15,6 +15,8 @@ from bot.connectors.teams.errors import Gone, Limited, Refused, StreamEnded, Str
 
 Json = Mapping[str, Any]
 
+_SHORT_SECONDS = 0.002  # a sleep may end so much early
+
 
 @dataclass(frozen=True, slots=True)
 class Pace:
@@ -96,7 +98,8 @@ class Stream(Post):
     @property
     def rest(self) -> float:
         """For how long nothing may be sent."""
-        return max(self._not_before - asyncio.get_running_loop().time(), 0.0)
+        left = self._not_before - asyncio.get_running_loop().time()
+        return left if left > _SHORT_SECONDS else 0.0
 
     @property
     def late(self) -> bool:
