@@ -44,6 +44,12 @@ class NotSeen(AssertionError):
     """What should have been on the page, or in the database, is not."""
 
 
+def demand(so: object, what: str) -> None:
+    """Raises NotSeen."""
+    if not so:
+        raise NotSeen(what)
+
+
 def config() -> str:
     """Its configuration: YAML, of which JSON is a part. Ids have Teams' shapes."""
 
