@@ -31,7 +31,10 @@ class Pace:
 
 
 class Post:
-    """A message that stands. `shown` is what it shows, None where nobody knows (one from before a restart)."""
+    """A message that stands. `shown` is what it shows, None where nobody knows (one from before a restart).
+
+    Without an id, which Teams gives late now and then, nothing of it can be changed any more.
+    """
 
     def __init__(self, api: TeamsApi, to: Address, message_id: str, shown: Json | None) -> None:
         self._api = api
@@ -47,7 +50,7 @@ class Post:
 
     async def complete(self, activity: Json, patience: float) -> None:
         """Makes it what it shall be. May be called again. Raises TeamsError; Gone also where a stream was left that takes nothing more."""
-        if activity == self._shown:
+        if activity == self._shown or not self.id:
             return
         try:
             await self._api.update(self._to, self.id, activity, patience=patience)
@@ -66,7 +69,8 @@ class Post:
 
     async def remove(self, patience: float) -> None:
         """Takes it away. Raises TeamsError."""
-        await self._api.delete(self._to, self.id, patience=patience)
+        if self.id:
+            await self._api.delete(self._to, self.id, patience=patience)
 
 
 class Stream(Post):

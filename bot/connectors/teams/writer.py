@@ -175,14 +175,22 @@ class Writer:
         api = self._workspace.api
         if self._address.private and self._enter_chat():
             try:
-                self._stream = await Stream.start(api, self._address, line, self._pace)
+                stream = await Stream.start(api, self._address, line, self._pace)
             except (StreamEnded, Refused) as error:
                 log.info("Teams takes no stream here", extra={"turn": self._turn.id, "error": str(error)})
             else:
-                await self._own(self._stream)
+                self._stream = stream if stream.id else None
+                await self._own_begun(stream)
                 return
         self._shown = line
-        await self._own(await Post.write(api, self._address, shapes.note(line), 0.0))
+        await self._own_begun(await Post.write(api, self._address, shapes.note(line), 0.0))
+
+    async def _own_begun(self, post: Post) -> None:
+        """Without an id no answer can be written into it: that will be a message of its own."""
+        if post.id:
+            await self._own(post)
+        else:
+            self._maybe = True
 
     def _enter_chat(self) -> bool:
         self._holds_chat = self._holds_chat or self._workspace.may_stream(self._question.place)
@@ -226,7 +234,8 @@ class Writer:
 
     async def _own(self, post: Post) -> None:
         self._posts.append(post)
-        self._uncarried.append(post)
+        if post.id:
+            self._uncarried.append(post)
         await self._carry()
 
     async def _carry(self) -> None:
@@ -345,7 +354,8 @@ class Writer:
 
     async def _drop(self, post: Post) -> None:
         """It stands there no more."""
-        await self._workspace.service.carries_no_more(PLATFORM, str(self._question.beside(post.id)))
+        if post.id:
+            await self._workspace.service.carries_no_more(PLATFORM, str(self._question.beside(post.id)))
         self._posts.remove(post)
         self._uncarried = [each for each in self._uncarried if each is not post]
 

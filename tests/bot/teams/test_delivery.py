@@ -153,6 +153,19 @@ async def test_a_first_line_whose_receipt_got_lost_is_not_made_twice(start: Star
         assert sum("You asked: Why? Bye." in text for text in texts) == 1, "a lost answer is worse than a second line"
 
 
+@pytest.mark.parametrize("where", PLACES)
+async def test_a_message_that_teams_takes_without_saying_its_id_is_not_written_for_ever(start: Start, where: str) -> None:
+    async with start() as care:
+        care.teams.faults.accept("stream" if where == "personal" else "create", times=1)
+        care.teams.faults.accept("create", times=1)
+        asked = await care.teams.say(ADA, "Why?", in_=chat(care.teams, where))
+        await care.teams.until(delivered(care))
+        await care.idle()
+        texts = [each.text for each in care.teams.replies(asked)]
+        assert sum("You asked: Why? Bye." in text for text in texts) == 1
+        assert len(texts) <= 2
+
+
 async def test_a_token_that_teams_refuses_loses_no_answer(start: Start) -> None:
     async with start() as care:
         care.teams.faults.refuse("*", 401, "Unauthorized", times=2)
