@@ -38,6 +38,9 @@ POSTING_POINTS: dict[str, tuple[type, str, bool]] = {
 # Where CARE writes to Slack: killed right after Slack has it, and before CARE can remember that.
 SLACK_POINTS = {"stream begun": "start_stream", "stream grown": "append_stream", "stream ended": "stop_stream", "posted": "post"}
 
+# Where CARE writes to Teams, by what it writes: a stream's first line, its growing, its end, a message at once, an update in place.
+TEAMS_POINTS = ("informative", "streaming", "final", "at once", "updated")
+
 
 def main() -> None:
     parser = argparse.ArgumentParser()
@@ -67,12 +70,12 @@ def main() -> None:
 
 def die_at(point: str, count: int) -> None:
     """SIGKILL when the point is reached for the `count`-th time."""
-    owner, name, after = _slack_point(point) if point in SLACK_POINTS else (POINTS | POSTING_POINTS)[point]
+    owner, name, after = _platform_point(point) or (POINTS | POSTING_POINTS)[point]
     real: Callable[..., Any] = getattr(owner, name)
     left = [count]
 
-    def reached() -> bool:
-        left[0] -= 1
+    def reached(*args: Any) -> bool:
+        left[0] -= point not in TEAMS_POINTS or _written(args) == point
         return left[0] == 0
 
     def sync(*args: Any, **kwargs: Any) -> Any:
@@ -86,17 +89,32 @@ def die_at(point: str, count: int) -> None:
 
     async def coroutine(*args: Any, **kwargs: Any) -> Any:
         result = await real(*args, **kwargs)
-        if reached():
+        if reached(*args):
             os.kill(os.getpid(), signal.SIGKILL)
         return result
 
     setattr(owner, name, coroutine if asyncio.iscoroutinefunction(real) else sync)
 
 
-def _slack_point(point: str) -> tuple[type, str, bool]:
-    from bot.connectors.slack.api import SlackApi  # takes a while, which only a server with Slack needs
+def _platform_point(point: str) -> tuple[type, str, bool] | None:
+    """Their connectors take a while to import, which only a server with them needs."""
+    if point in SLACK_POINTS:
+        from bot.connectors.slack.api import SlackApi
 
-    return SlackApi, SLACK_POINTS[point], True
+        return SlackApi, SLACK_POINTS[point], True
+    if point in TEAMS_POINTS:
+        from bot.connectors.teams.api import TeamsApi
+
+        return TeamsApi, "update" if point == "updated" else "post", True
+    return None
+
+
+def _written(args: Sequence[Any]) -> str:
+    """What was written to Teams: `post(api, to, activity)`, `update(api, to, id, activity)`."""
+    if isinstance(args[2], str):
+        return "updated"
+    kinds = [entity["streamType"] for entity in args[2].get("entities", ()) if entity.get("type") == "streaminfo"]
+    return kinds[0] if kinds else "at once"
 
 
 if __name__ == "__main__":
