@@ -92,11 +92,7 @@ class Handovers:
         if self.channel is None:
             return None
         card = cards.handover(handover.id, self._asker_of(handover, turns), turns)
-        channel = await self._workspace.channel(self.channel)
-        shape = cards.message(card, "Somebody asks for a person.")
-        thread, message_id = await self._workspace.api.begin_thread(channel, shape, patience=_PATIENCE_SECONDS)
-        await self._service.reached(PLATFORM, thread.place, thread.text(), None)
-        name = Name(thread.place, message_id)
+        name = await self._workspace.begin(self.channel, cards.message(card, "Somebody asks for a person."), patience=_PATIENCE_SECONDS)
         self._posts[handover.id] = str(name)
         for said in self._files.pop(handover.id, ()):
             self._tell_of_files(said, name)
@@ -129,6 +125,8 @@ class Handovers:
         root = root_of(said.name.place)
         if self.channel is None or root is None or channel_of(said.name.place) != channel_of(self.channel):
             return False
+        if said.value is not None and not said.text:
+            return False  # a button, from a client that sends it as a message
         handover = await self._service.handover_at(PLATFORM, f"{said.name.place}/{root}")
         if handover is None:
             return False
@@ -243,10 +241,15 @@ def handed_over(*, already: bool) -> str:
 def worded(head: str, text: str, *, bold: bool = True) -> list[dict[str, Any]]:
     """What one person wrote to another, as it is: all of it, in as many messages as it takes. Only addresses become links."""
     first = f"<b>{_plain(head)}</b>" if bold else _linked(head)
-    return [
-        {"type": "message", "textFormat": "xml", "text": "<br>".join([first, *_lines(piece)])}
-        for piece in split(text, _PIECE_BYTES) or [""]
-    ]
+    return [shape for piece in split(text, _PIECE_BYTES) or [""] for shape in _fitting(first, piece)]
+
+
+def _fitting(first: str, piece: str) -> list[dict[str, Any]]:
+    """Marks that are escaped are longer than they were."""
+    shape = {"type": "message", "textFormat": "xml", "text": "<br>".join([first, *_lines(piece)])}
+    if cards.size(shape) <= cards.CARD_BYTES:
+        return [shape]
+    return [each for half in split(piece, len(piece.encode()) // 2 + 1) for each in _fitting(first, half)]
 
 
 def _lines(text: str) -> list[str]:

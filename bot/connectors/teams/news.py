@@ -52,7 +52,5 @@ class News:
             return False
         night = await asyncio.to_thread(nights.read, notice) if notice.kind == "report" else None
         shape = cards.message(report.report_card(notice, night), cards.cut(notice.text.partition("\n")[0], 150))
-        channel = await self._workspace.channel(channel_id)
-        thread, _ = await self._workspace.api.begin_thread(channel, shape, patience=_PATIENCE_SECONDS)
-        await self._workspace.service.reached(PLATFORM, thread.place, thread.text(), None)
+        await self._workspace.begin(channel_id, shape, patience=_PATIENCE_SECONDS)
         return True

@@ -21,7 +21,6 @@ from model.history import Change
 log = logging.getLogger(__name__)
 
 ONLY_OPERATORS = "Only operators may do that: CARE_OPERATORS lists who is one."
-NOT_THAT_REPORT = "This card is not the report of that LoRA."
 UNDER_WAY = "I'm on it: what becomes of it stands in this thread in a moment."
 _PATIENCE_SECONDS = 60.0
 
@@ -62,18 +61,19 @@ class Orders:
 
     async def _carry_out(self, press: Press, order: Callable[[], Awaitable[Applied]]) -> None:
         """Does it, and says in the thread and in the report what became of it."""
+        change = None
         try:
-            applied = await order()
+            change = (await order()).change
+            told = report.who_did(press.by.user_name, change)
         except NotOperator:
             told = ONLY_OPERATORS
         except (NotAccepted, Reverted, EngineError, OSError) as error:
             log.warning("an order failed", extra={"error": type(error).__name__})
             told = f"That did not work: {error}"
-        else:
-            told = report.who_did(press.by.user_name, applied.change)
-            await self._show(press, told, applied.change)
         for shape in worded(told, "", bold=False):
             await self._workspace.api.post(press.by.address, shape, patience=_PATIENCE_SECONDS)
+        if change is not None:
+            await self._show(press, told, change)
 
     async def _show(self, press: Press, told: str, change: Change) -> None:
         """In the report that was pressed: who did what, and a button for the way back."""

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Coroutine, Mapping
+from dataclasses import replace
 from typing import Any
 
 from bot.connectors.tasks import Tasks
 from bot.connectors.teams.address import Address
 from bot.connectors.teams.api import TeamsApi
 from bot.connectors.teams.errors import Gone, TeamsError, Unreachable
-from bot.connectors.teams.names import PLATFORM
+from bot.connectors.teams.names import PLATFORM, Name, root_of
 from bot.connectors.teams.post import Pace
 from bot.service import Service
 from bot.settings import Settings
@@ -16,6 +17,7 @@ from bot.settings import Settings
 Json = Mapping[str, Any]
 
 _SAY_SECONDS = 60.0
+_GROUP = "@thread.v2"  # ends the id of a group chat; a channel's ends in @thread.tacv2 or @thread.skype
 
 
 class Workspace:
@@ -46,13 +48,19 @@ class Workspace:
     async def address_of(self, place: str) -> Address:
         """Where a chat is reached. Raises Gone where nobody knows: nothing came from there, or its person was forgotten."""
         known = await self.service.address(PLATFORM, place)
-        if known is None:
+        if known is not None:
+            return Address.parse(known)
+        if root_of(place) is None:
             raise Gone("nobody knows where this chat is reached")
-        return Address.parse(known)
+        return (await self.anywhere()).channel(place)  # a thread that CARE began itself
 
-    async def channel(self, channel_id: str) -> Address:
-        """A channel, whether anything came from there or not. Raises Unreachable while nobody knows where this Teams is reached."""
-        return (await self.anywhere()).channel(channel_id)
+    async def begin(self, channel_id: str, activity: Json, *, patience: float) -> Name:
+        """A new post in a channel, or a message in a group chat, whether anything came from there or not. Raises TeamsError."""
+        channel = (await self.anywhere()).channel(channel_id)
+        if channel_id.endswith(_GROUP):
+            return Name(channel_id, await self.api.post(replace(channel, kind="groupChat"), activity, patience=patience))
+        thread, message_id = await self.api.begin_thread(channel, activity, patience=patience)
+        return Name(thread.place, message_id)
 
     async def anywhere(self) -> Address:
         """Any address in this Teams. Raises Unreachable while none is known."""

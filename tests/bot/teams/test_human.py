@@ -321,3 +321,31 @@ async def test_after_new_another_conversation_is_not_handed_over(care: Care) -> 
     await care.teams.say(ADA, "new")
     after = await care.teams.say(ADA, "What is roaming?")
     assert "You asked: What is roaming?" in (await care.answers(after, 1))[-1].reading
+
+
+async def test_the_experts_may_sit_in_a_group_chat_and_answer_by_the_card(start: Start, teams: FakeTeams) -> None:
+    experts = teams.group(GRACE, LINUS)
+    async with start(teams_handover_channel=experts.id) as care, posted_by(care):
+        asked = await teams.say(ADA, "Why is my bill so high?")
+        await care.answer(asked)
+        await teams.say(ADA, "human")
+        post = (await teams.until(lambda: [each for each in teams.posts(experts) if each.cards]))[0]
+        await teams.press(GRACE, post, cards.SEND, {cards.WORDS: "You called Norway."})
+        await says(care, asked, "You called Norway.")
+        await teams.press(GRACE, post, cards.HAND_BACK)
+        await says(care, asked, "I'm back")
+
+
+@pytest.mark.usefixtures("posting")
+async def test_an_experts_client_that_knows_no_execute_sends_a_message(care: Care) -> None:
+    asked, post = await handed_over(care)
+    data = post.cards[0]["actions"][0]["fallback"]["data"]
+    for value in ({**data, cards.WORDS: "You called Norway."}, post.cards[0]["actions"][1]["fallback"]["data"]):
+        activity = {**care.teams.event("message", GRACE, EXPERTS, post.place), "id": care.teams.world.new_id()}
+        await care.teams.told({**activity, "value": value, "replyToId": post.id})
+    await says(care, asked, "You called Norway.")
+    await says(care, asked, "I'm back")
+    await care.teams.until(lambda: "Handed back to CARE by Grace Hopper" in post.reading)
+    await care.idle()
+    assert len(care.turns()) == 1
+    assert not any("Only your words" in each.reading for each in care.teams.posts(EXPERTS))

@@ -9,10 +9,11 @@ import pytest
 
 from bot.connectors.nights import read
 from bot.connectors.teams import cards, orders
-from bot.connectors.teams.report import report_card
+from bot.connectors.teams.report import report_card, who_did
 from bot.notices import OPERATORS, Notice
 from bot.store import Store
 from bot.turns import now
+from model.history import Change
 from tests.bot.teams.conftest import Care, Start
 from tests.fakes.loras import shelved
 from tests.fakes.teams import ADA, ADMINS, GRACE, LINUS, SUPPORT, FakeTeams, Message
@@ -273,8 +274,5 @@ async def test_an_operators_order_with_a_lora_that_is_none_changes_nothing(start
 
 
 def test_when_stands_in_who_did_what() -> None:
-    from bot.connectors.teams.report import who_did
-    from model.history import Change
-
     change = Change(datetime(2026, 11, 25, 23, 5, tzinfo=UTC), "promote", "lora-1", None, "teams:29:1", "")
     assert who_did("Linus", change) == "Linus promoted lora-1: it is live now. 2026-11-25 23:05 UTC"
