@@ -6,6 +6,7 @@ import json
 import sqlite3
 import subprocess
 import time
+import zipfile
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +20,7 @@ from model.manifest import GateResult
 from train import draw
 
 SCHEMA = TOOLS / "node_modules/@microsoft/app-manifest/build/json-schemas/teams/v1.17/MicrosoftTeams.schema.json"
+VALIDATE: Final = (str(TOOLS / "venv/bin/python"), str(Path(__file__).with_name("schema.py")))
 APP_ID: Final = "12345678-90ab-cdef-1234-567890abcdef"
 WHY: Final = "Please explain step by step how I set up a new phone, what a SIM card is for and why a phone needs one at all."
 COMMENT, WRONG, BETTER = "Exactly what I needed", "Too long and vague", "It says to the network who you are."
@@ -37,12 +39,16 @@ class Day:
         self.server = server
 
     async def package(self) -> None:
-        """The app package fits Microsoft's schema, and the check would see it if not."""
+        """The app package fits Microsoft's schema, and the check sees one that does not."""
+        made, broken = TOOLS / "care-teams.zip", TOOLS / "broken.zip"
         for options in ([], ["--follow-ups"]):
-            made = TOOLS / "care-teams.zip"
             given = ["--app-id", APP_ID, "--developer", "Example", "--website", "https://example.com", "--output", str(made), *options]
-            await _run([str(CARE), "teams", "package", *given])
-            await _run([str(TOOLS / "venv/bin/python"), str(Path(__file__).with_name("schema.py")), str(made), str(SCHEMA)])
+            demand(await _run([str(CARE), "teams", "package", *given]) == 0, "care teams package makes one")
+            demand(await _run([*VALIDATE, str(made), str(SCHEMA)]) == 0, "it fits the schema")
+        with zipfile.ZipFile(made) as good, zipfile.ZipFile(broken, "w") as bad:
+            manifest = json.loads(good.read("manifest.json"))
+            bad.writestr("manifest.json", json.dumps({**manifest, "id": "care"}))
+        demand(await _run([*VALIDATE, str(broken), str(SCHEMA)]) == 1, "one with a wrong id does not")
 
     async def welcome(self) -> None:
         """In the first chat: what CARE is, and questions to begin with."""
@@ -231,14 +237,13 @@ def write_report(folder: Path) -> None:
     (folder / "report.json").write_text(json.dumps(found))
 
 
-async def _run(command: Sequence[str]) -> None:
-    process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+async def _run(command: Sequence[str]) -> int | None:
+    process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        _, said = await asyncio.wait_for(process.communicate(), _COMMAND_SECONDS)
+        return await asyncio.wait_for(process.wait(), _COMMAND_SECONDS)
     finally:
         if process.returncode is None:
             process.kill()
-    demand(process.returncode == 0, f"{' '.join(command[:3])} … ended with {process.returncode}: {said.decode(errors='replace')[-500:]}")
 
 
 def rows(statement: str, *values: object) -> list[tuple[Any, ...]]:

@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import contextlib
 import shutil
+import signal
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -81,8 +82,11 @@ def main() -> None:
     if shutil.which("chromium") is None or not SCHEMA.exists():
         click.secho("run it as `make accept-teams`, which installs what it needs", fg="red", err=True)
         sys.exit(2)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what it started is stopped then too
     try:
         failed = asyncio.run(asyncio.wait_for(run(arguments.scripted), _ALL_SECONDS))
+    except KeyboardInterrupt:
+        sys.exit(130)
     except (NotSeen, TimeoutError) as error:
         click.secho(f"{type(error).__name__}: {error}", fg="red", err=True)
         failed = 1

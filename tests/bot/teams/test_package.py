@@ -16,6 +16,8 @@ from bot.connectors.teams import package
 from bot.connectors.teams.icons import color_icon, outline_icon
 from bot.connectors.teams.package import COLOR, FOLLOW_UPS, MANIFEST, OUTLINE, BadPackage, Options
 from bot.connectors.words import SUGGESTED_PROMPTS
+from tests.bot.teams.conftest import Start
+from tests.fakes.teams import ADA, GRACE, SUPPORT
 
 ID = "12345678-90ab-cdef-1234-567890abcdef"
 SITE = "https://example.com/care"
@@ -101,6 +103,19 @@ def test_prompt_starters_and_commands_are_offered_in_every_scope() -> None:
     assert all({"help", "human", "opt out", "forget me"} <= set(titles) for titles in lists.values())
     assert {"new", "export"} <= set(lists["personal"])
     assert "export" not in lists["team"], "what CARE keeps of a person is sent in their own chat only"
+
+
+@pytest.mark.parametrize("scope", ["personal", "groupChat", "team"])
+async def test_every_command_that_is_offered_is_one_and_every_starter_a_question(start: Start, scope: str) -> None:
+    listed = next(each for each in package.manifest(GOOD).bots[0].command_lists if each.scopes == [scope])
+    starters = {title for title, _ in SUGGESTED_PROMPTS}
+    async with start() as care:
+        where = {"personal": None, "groupChat": care.teams.group(ADA, GRACE), "team": SUPPORT}[scope]
+        for command in listed.commands:
+            before = len(care.turns())
+            await care.teams.say(ADA if command.title in starters else GRACE, command.title, in_=where)
+            await care.idle()
+            assert len(care.turns()) - before == (command.title in starters), command.title
 
 
 def test_files_may_be_sent_because_an_export_is_one() -> None:
