@@ -1,11 +1,12 @@
-"""The ways to train: SFT, KTO and DPO as TRL's trainers, fed with token ids. The only file that imports trl.
+"""The ways to train: SFT, KTO, DPO and ORPO as TRL's trainers, fed with token ids. The only file that imports trl.
 
 The prompts are the ones the bot sends, token for token, so nothing here tokenizes.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 import trl
@@ -49,10 +50,12 @@ def rows(tokens: Tokens, examples: Sequence[Example], recipe: Recipe) -> Rows:
     """What the recipe's method learns from these. Raises TooLittleData when there is nothing of a kind that it needs."""
     known = [_answered(tokens, example, recipe) for example in examples]
     fitting = [each for each in known if each is not None]
-    taken = [each for each in fitting if each.rejected is not None] if recipe.method == "dpo" else fitting
+    taken = [each for each in fitting if each.rejected is not None] if recipe.method in _PAIRS else fitting
     made = [row for each in taken for row in _OF[recipe.method](each) * each.times]
-    if recipe.method == "dpo" and not taken:
-        raise TooLittleData("method = 'dpo' learns from corrections that differ from the answer, and there is none; use sft or kto")
+    if recipe.method in _PAIRS and not taken:
+        raise TooLittleData(
+            f"method = {recipe.method!r} learns from corrections that differ from the answer, and there is none; use sft or kto"
+        )
     if recipe.method == "kto" and not any(each.rejected for each in taken):
         raise TooLittleData("method = 'kto' needs answers that were bad as well as good ones, and no answer was corrected; use sft")
     return Rows(made, len(taken), len(known) - len(fitting))
@@ -87,7 +90,20 @@ def _pair(each: _Answered) -> list[Row]:
     return [{"prompt_ids": each.prompt, "chosen_ids": each.answer, "rejected_ids": each.rejected}]
 
 
-_OF = {"sft": supervised, "kto": _good_or_bad, "dpo": _pair}
+def _whole_pair(each: _Answered) -> list[Row]:
+    """A pair as ORPO reads it: both answers behind their prompt."""
+    [pair] = _pair(each)
+    made: dict[str, list[int]] = {"prompt_input_ids": each.prompt, "prompt_attention_mask": [1] * len(each.prompt)}
+    for name in ("chosen", "rejected"):
+        answer = list(cast("Sequence[int]", pair[f"{name}_ids"]))
+        made[f"{name}_input_ids"] = each.prompt + answer
+        made[f"{name}_attention_mask"] = [1] * (len(each.prompt) + len(answer))
+        made[f"{name}_labels"] = [_NO_LOSS] * len(each.prompt) + answer
+    return [made]
+
+
+_OF = {"sft": supervised, "kto": _good_or_bad, "dpo": _pair, "orpo": _whole_pair}
+_PAIRS = ("dpo", "orpo")
 
 
 class _Dpo(DPOTrainer):  # type: ignore[misc]  # trl is not typed
@@ -118,8 +134,26 @@ def trainer(
         # With the likelihood of the better answer, which DPO alone may lower too (Pang et al. 2024, arXiv 2404.19733).
         config = DPOConfig(**common, beta=recipe.beta, loss_type=["sigmoid", "sft"], loss_weights=[1.0, 1.0])
         return _Dpo(model=network, args=config, train_dataset=Dataset.from_list(list(found)), processing_class=tokenizer)
+    if recipe.method == "orpo":
+        return _orpo(network, tokenizer, found, common, recipe)
     config = SFTConfig(**common, dataset_kwargs={"skip_prepare_dataset": True})
     return SFTTrainer(model=network, args=config, train_dataset=Dataset.from_list(list(found)), processing_class=tokenizer)
+
+
+def _orpo(
+    network: PeftModel, tokenizer: PreTrainedTokenizerBase, found: Sequence[Row], common: Mapping[str, Any], recipe: Recipe
+) -> Trainer:
+    os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")  # it may change without notice, and is pinned
+    from trl.experimental.orpo import ORPOConfig, ORPOTrainer
+
+    class Orpo(ORPOTrainer):  # type: ignore[misc]
+        def tokenize_row(self, feature: Mapping[str, Any], model: object = None) -> Mapping[str, Any]:
+            return feature
+
+    said = {"prompt": "", "chosen": "", "rejected": ""}  # it looks for a template to apply
+    dataset = Dataset.from_list([{**said, **row} for row in found])
+    config = ORPOConfig(**{**common, "max_length": recipe.max_tokens}, beta=recipe.beta)
+    return Orpo(model=network, args=config, train_dataset=dataset, processing_class=tokenizer)
 
 
 def _weights(found: Sequence[Row]) -> dict[str, float]:

@@ -7,7 +7,7 @@
                  with gradient checkpointing instead: 4 x hidden of each layer, and all of the one that is computed again
     work         the gradients of one layer, and its widest matrix as numbers
 
-DPO reads the better and the worse answer of a pair in one pass: twice the rows.
+DPO and ORPO read the better and the worse answer of a pair in one pass: twice the rows.
 """
 
 import math
@@ -76,13 +76,13 @@ def anatomy(base: "Base") -> Anatomy:
 
 def plan(anatomy: Anatomy, recipe: Recipe) -> Plan:
     """At most; rows that are shorter than `max_tokens` take less."""
-    tokens = recipe.batch_size * (2 if recipe.method == "dpo" else 1) * recipe.max_tokens
+    tokens = recipe.batch_size * (2 if recipe.method in ("dpo", "orpo") else 1) * recipe.max_tokens
     layer = 4 * (16 * anatomy.hidden + 5 * anatomy.intermediate + 2 * anatomy.keys)
     kept = anatomy.layers * 4 * anatomy.hidden + layer if recipe.gradient_checkpointing else anatomy.layers * layer
     widest = max(inputs * outputs for inputs, outputs in anatomy.products)
     return Plan(
         weights=int(sum(inputs * outputs for inputs, outputs in anatomy.products) * _NF4_BYTES) + 4 * anatomy.others,
-        factors=recipe.rank * sum(map(sum, anatomy.products)) * (16 if recipe.method == "sft" else 20),
+        factors=recipe.rank * sum(map(sum, anatomy.products)) * (20 if recipe.method in ("kto", "dpo") else 16),
         activations=tokens * kept,
         work=tokens * layer + 4 * widest,
     )

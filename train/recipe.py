@@ -19,8 +19,8 @@ class Recipe(BaseModel):
 
     format: Literal[1]  # of this file
     name: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")]
-    method: Literal["sft", "kto", "dpo"]  # train/methods.py says what each learns from
-    beta: Annotated[float, Field(gt=0, le=10)]  # of kto and dpo: how near to the base they stay
+    method: Literal["sft", "kto", "dpo", "orpo"]  # train/methods.py says what each learns from
+    beta: Annotated[float, Field(gt=0, le=10)]  # how near to the base kto and dpo stay; how much orpo minds the worse answer
     steps: Annotated[int, Field(ge=1, le=100_000)]
     batch_size: Annotated[int, Field(ge=1, le=1024)]  # examples in one forward pass
     accumulate: Annotated[int, Field(ge=1, le=1024)]  # passes in one step

@@ -1,4 +1,4 @@
-"""KTO and DPO beside SFT: what each learns from, and that it learns it."""
+"""KTO, DPO and ORPO beside SFT: what each learns from, and that it learns it."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -50,8 +50,9 @@ def test_dpo_learns_from_corrections_kto_from_every_answer_good_or_bad(base: Bas
 
 def test_a_correction_that_says_the_same_as_the_answer_is_no_pair(base: Base) -> None:
     same = [replace(example, rejected=f" {example.response}\n") for example in examples(3)]
-    with pytest.raises(TooLittleData, match="corrections that differ from the answer"):
-        found(base, same, by("dpo"))
+    for method in ("dpo", "orpo"):
+        with pytest.raises(TooLittleData, match=f"method = '{method}' learns from corrections that differ from the answer"):
+            found(base, same, by(method))
     assert found(base, same, by("sft")).examples == 3
 
 
@@ -60,7 +61,7 @@ def test_kto_needs_answers_of_both_kinds(base: Base) -> None:
         found(base, examples(3), by("kto"))
 
 
-@pytest.mark.parametrize("method", ["sft", "kto", "dpo"])
+@pytest.mark.parametrize("method", ["sft", "kto", "dpo", "orpo"])
 def test_each_method_prefers_the_correction_to_what_was_corrected(base: Base, tmp_path: Path, method: str) -> None:
     given = corrected(8)
     made = run(tmp_path / "run")

@@ -34,7 +34,7 @@ def changed(tmp_path: Path, old: str, new: str) -> str:
         ("dropout = 0.05", "dropout = 1.5", "dropout = 1.5"),
         ("learning_rate = 1e-3", "learning_rate = nan", "learning_rate = nan"),
         ("steps = 72", "", "steps"),
-        ('method = "sft"', 'method = "ppo"', "method = 'ppo': Input should be 'sft', 'kto' or 'dpo'"),
+        ('method = "sft"', 'method = "ppo"', "method = 'ppo': Input should be 'sft', 'kto', 'dpo' or 'orpo'"),
         ("format = 1", "format = 2", "format = 2: Input should be 1"),
         ('merge = "none"', 'merge = "average"', "merge = 'average': Input should be 'none', 'linear', 'ties' or 'slerp'"),
         ("merge_share = 0.5", "merge_share = 1.0", "merge_share = 1.0"),
