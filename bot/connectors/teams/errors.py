@@ -106,6 +106,8 @@ def decided(what: str, answer: Answer) -> TeamsError:
         return Gone(told)
     if answer.status >= 500 or answer.status == 408:
         return Unreachable(f"Teams has trouble of its own ({told})", sent=True)
+    if answer.status == 412:  # another call to the same chat was in its way; Microsoft's page on rate limits says to try again
+        return Unreachable(f"Teams could not do it just now ({told})", sent=False)
     if answer.status == 401:
         return Unreachable(f"Teams refuses the token ({told}); are TEAMS_APP_ID, TEAMS_APP_PASSWORD and TEAMS_TENANT_ID right?", sent=False)
     return Refused(told)
