@@ -7,11 +7,12 @@ written now is tried again until it is: only somebody who deleted the place it g
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 
 from bot.connectors.cutting import split
 from bot.connectors.draft import Draft
+from bot.connectors.insisting import Insistence, Refusals
 from bot.connectors.slack import blocks, notes, status
 from bot.connectors.slack.api import Block
 from bot.connectors.slack.errors import Gone, Limited, Refused, SlackError, TooLong, Unreachable
@@ -24,13 +25,17 @@ from bot.turns import Status, Turn
 log = logging.getLogger(__name__)
 
 LIMIT = 9000  # bytes in a message; Slack's own limit is about 10,000
-_LEAST_LIMIT = 1000
 _MUCH_TOO_LONG = "_Slack does not take this answer: it is too long for it. Ask me something smaller, please._"
 _PATIENCE_SECONDS = 20.0
-_RETRY_SECONDS = 1.0
-_MOST_RETRY_SECONDS = 60.0
 _SPARSE_SECONDS = 3.0  # between two updates of a message that does not stream
 _LOOK_SECONDS = 10.0
+
+
+def _pause(error: Exception) -> float:
+    return error.seconds if isinstance(error, Limited) else 0.0
+
+
+_REFUSALS = Refusals("Slack", SlackError, gone=Gone, too_long=TooLong, refused=Refused, pause=_pause)
 
 
 class Writer:
@@ -42,16 +47,13 @@ class Writer:
         self._question = question
         self.thread = thread
         self._draft = draft
+        self._insistence = Insistence(_REFUSALS, turn.id, LIMIT)
         self._posts: list[Post] = []
         self._uncarried: list[Post] = []
-        self._limit = LIMIT
         self._maybe = False  # a message may stand there that we know nothing of
         self._streams = True
-        self._bare = False  # nothing below the words: Slack refused them with it
-        self._gives_up = False  # not even the smallest messages were small enough: says so instead
         self._below: Sequence[Block] | None = None
         self._introduces = False
-        self._given_way = asyncio.Event()  # another writer goes on with these messages
         self._inherited: list[str] = []
         self._line = status.StatusLine(workspace, question.channel)
         self.complete = False
@@ -59,18 +61,18 @@ class Writer:
     async def run(self) -> None:
         """Until all is written, or the rest comes after the next start, or from another writer. Raises Gone."""
         try:
-            await self._insist(self._find)
-            while not self._draft.ended.is_set() and not self._given_way.is_set():
+            await self._insistence.take(self._find)
+            while not self._draft.ended.is_set() and not self._insistence.given_way.is_set():
                 await self._news()
                 await self._advance()
                 await self._pause()
-            if self._given_way.is_set():
+            if self._insistence.given_way.is_set():
                 self.complete = True
             elif self._draft.final is not None:
-                self.complete = await self._insist(self._complete)
-                await self._insist(self._forget_if_erased)
+                self.complete = await self._insistence.take(self._complete)
+                await self._insistence.take(self._forget_if_erased)
         except Gone:
-            await self._insist(self._forget_if_erased)  # one of its messages may be deleted, and another not yet
+            await self._insistence.take(self._forget_if_erased)  # one of its messages may be deleted, and another not yet
             raise
         finally:
             for post in self._posts:
@@ -82,7 +84,7 @@ class Writer:
 
     def give_way(self) -> None:
         """Stops after the call that runs: another answer comes into these messages."""
-        self._given_way.set()
+        self._insistence.given_way.set()
         self._draft.changed.set()
 
     def take_over(self, other: "Writer") -> None:
@@ -153,7 +155,7 @@ class Writer:
         if self._posts:
             seconds = self._workspace.budget.pause() if self._posts[-1].streaming else _SPARSE_SECONDS
         try:
-            async with asyncio.timeout(0 if self._given_way.is_set() else seconds):
+            async with asyncio.timeout(0 if self._insistence.given_way.is_set() else seconds):
                 await self._draft.ended.wait()
         except TimeoutError:
             return
@@ -164,11 +166,11 @@ class Writer:
             return
         try:
             if self._draft.text:
-                await self._grow(split(self._draft.text, self._limit))
+                await self._grow(split(self._draft.text, self._insistence.limit))
             else:
                 await self._say_status()
         except TooLong:
-            self._streams = self._shrink()
+            self._streams = self._insistence.shrink()
         except Refused as error:
             log.warning("Slack takes no stream here; the answer comes as one message", extra={"error": str(error)})
             self._streams = False
@@ -219,14 +221,6 @@ class Writer:
             await self._workspace.service.carries(PLATFORM, name, self._turn.id)
             del self._uncarried[0]
 
-    def _shrink(self) -> bool:
-        """False: they are as small as they get."""
-        if self._limit == _LEAST_LIMIT:
-            return False
-        self._limit = max(self._limit // 2, _LEAST_LIMIT)
-        log.info("a message was too long for Slack; smaller ones follow", extra={"turn": self._turn.id, "limit": self._limit})
-        return True
-
     # When it is whole.
 
     async def _complete(self) -> None:
@@ -242,8 +236,8 @@ class Writer:
             await self._remove_rest(0)
             self._line.close(self.thread, idled=False)
             return
-        whole = _MUCH_TOO_LONG if self._gives_up else self._draft.closing(self._workspace.hosts, began=bool(self._posts))
-        parts = split(whole, self._limit) if whole else []
+        whole = _MUCH_TOO_LONG if self._insistence.gives_up else self._draft.closing(self._workspace.hosts, began=bool(self._posts))
+        parts = split(whole, self._insistence.limit) if whole else []
         below = await self._blocks() if parts else ()
         for number, part in enumerate(parts):
             last = number == len(parts) - 1
@@ -304,7 +298,7 @@ class Writer:
     async def _blocks(self) -> Sequence[Block]:
         """What stands below an answer: the thumbs, and for a newcomer what CARE is."""
         turn = self._draft.final
-        if turn is None or turn.status not in (Status.ANSWERED, Status.DELIVERED) or self._bare:
+        if turn is None or turn.status not in (Status.ANSWERED, Status.DELIVERED) or self._insistence.bare:
             return ()
         if self._below is None:
             notice = await self._workspace.service.introduction(PLATFORM, turn.question.user_id)
@@ -314,37 +308,5 @@ class Writer:
         return self._below
 
     async def _introduced(self) -> None:
-        if self._introduces and not self._bare:
+        if self._introduces and not self._insistence.bare:
             await self._workspace.service.introduced(PLATFORM, self._turn.question.user_id)
-
-    async def _insist(self, step: Callable[[], Awaitable[None]]) -> bool:
-        """Takes a step until it is taken; False when Slack will never have it, or another writer will see to it. Raises Gone."""
-        pause = _RETRY_SECONDS
-        while not self._given_way.is_set():
-            try:
-                await step()
-                return True
-            except Gone:
-                raise
-            except TooLong as error:
-                if self._shrink():
-                    continue
-                log.error("an answer is too long for Slack", extra={"turn": self._turn.id, "error": str(error), "limit": self._limit})
-                if self._gives_up:
-                    return False
-                self._gives_up = True
-            except Refused as error:
-                log.error("Slack refuses an answer", extra={"turn": self._turn.id, "error": str(error), "bare": self._bare})
-                if self._bare:
-                    return False
-                self._bare = True  # the words matter more than the thumbs
-            except (SlackError, StoreError) as error:
-                log.warning("an answer waits for Slack", extra={"turn": self._turn.id, "error": f"{type(error).__name__}: {error}"})
-                await self._rest(max(pause, error.seconds) if isinstance(error, Limited) else pause)
-                pause = min(2 * pause, _MOST_RETRY_SECONDS)
-        return False
-
-    async def _rest(self, seconds: float) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._given_way.wait()

@@ -7,11 +7,11 @@ right. What can't be written now is tried again until it is: only somebody who d
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from bot.connectors.cutting import split
 from bot.connectors.draft import Draft
+from bot.connectors.insisting import Insistence, Refusals
 from bot.connectors.teams import cards, shapes
 from bot.connectors.teams.address import Address
 from bot.connectors.teams.errors import Gone, Limited, Refused, StreamEnded, StreamStopped, TeamsError, TooLong, Unreachable
@@ -24,9 +24,15 @@ from bot.turns import Status, Turn
 log = logging.getLogger(__name__)
 
 LIMIT = 20_000  # bytes in a message; Teams takes 28 KB of an activity in all, as UTF-16 for some of it
-_LEAST_LIMIT = 1000
 _MUCH_TOO_LONG = "_Teams does not take this answer: it is too long for it. Ask me something smaller, please._"
 _PATIENCE_SECONDS = 20.0
+
+
+def _pause(error: Exception) -> float:
+    return error.seconds if isinstance(error, Limited) else 0.0
+
+
+_REFUSALS = Refusals("Teams", TeamsError, gone=Gone, too_long=TooLong, refused=Refused, pause=_pause)
 
 
 class Writer:
@@ -38,46 +44,43 @@ class Writer:
         self._turn = turn
         self._question = question
         self._draft = draft
+        self._insistence = Insistence(_REFUSALS, turn.id, LIMIT, workspace.pace.retry, workspace.pace.most_retry)
         self._to: Address | None = None
         self._posts: list[Post] = []
         self._uncarried: list[Post] = []
         self._inherited: list[Post] = []
         self._stream: Stream | None = None
         self._holds_chat = False  # no other reply may stream in this chat
-        self._limit = LIMIT
         self._maybe = False  # a message may stand there that we know nothing of: no further placeholder
         self._shown = ""  # by the message that is updated while the answer is written
         self._not_before = 0.0
-        self._bare = False  # nothing but words: Teams refused them with buttons
-        self._gives_up = False  # not even the smallest messages were small enough: says so instead
         self._notice: str | None = None
         self._asked_for_notice = False
-        self._given_way = asyncio.Event()  # another writer goes on with these messages
         self.complete = False
 
     async def run(self) -> None:
         """Until all is written, or the rest comes after the next start, or from another writer. Raises Gone."""
         try:
-            await self._insist(self._find)
-            while not self._draft.ended.is_set() and not self._given_way.is_set():
+            await self._insistence.take(self._find)
+            while not self._draft.ended.is_set() and not self._insistence.given_way.is_set():
                 await self._advance()
                 await self._pause()
-            if self._given_way.is_set():
+            if self._insistence.given_way.is_set():
                 await self._release()
                 self.complete = True
             elif self._draft.final is not None:
-                await self._rest(self._not_before - asyncio.get_running_loop().time())
-                self.complete = await self._insist(self._complete)
-                await self._insist(self._forget_if_erased)
+                await self._insistence.rest(self._not_before - asyncio.get_running_loop().time())
+                self.complete = await self._insistence.take(self._complete)
+                await self._insistence.take(self._forget_if_erased)
         except Gone:
-            await self._insist(self._forget_if_erased)  # one of its messages may be deleted, and another not yet
+            await self._insistence.take(self._forget_if_erased)  # one of its messages may be deleted, and another not yet
             raise
         finally:
             self._leave_chat()
 
     def give_way(self) -> None:
         """Stops after the call that runs: another answer comes into these messages."""
-        self._given_way.set()
+        self._insistence.given_way.set()
         self._draft.changed.set()
 
     def take_over(self, other: "Writer") -> None:
@@ -124,7 +127,7 @@ class Writer:
         seconds = self._stream.rest if self._stream is not None and streams else self._pace.sparse if self._posts else 0.0
         seconds = max(seconds, self._not_before - asyncio.get_running_loop().time())
         with suppress(TimeoutError):
-            async with asyncio.timeout(0 if self._given_way.is_set() else seconds):
+            async with asyncio.timeout(0 if self._insistence.given_way.is_set() else seconds):
                 await self._draft.ended.wait()
 
     async def _advance(self) -> None:
@@ -136,7 +139,7 @@ class Writer:
         except StreamStopped:
             self._stopped()
         except TooLong:
-            self._shrink()
+            self._insistence.shrink()
         except Limited as error:
             self._wait(error.seconds)
         except Unreachable as error:
@@ -225,7 +228,7 @@ class Writer:
     def _fitting(self) -> str:
         """What is written so far, as it can be streamed: where a long text will be cut, only its end says."""
         text = self._draft.text.strip()
-        return text if len(text.encode()) <= self._limit // 2 or self._stream is None else self._stream.text
+        return text if len(text.encode()) <= self._insistence.limit // 2 or self._stream is None else self._stream.text
 
     def _stopped(self) -> None:
         """The reader pressed Stop: what stands there stays."""
@@ -244,14 +247,6 @@ class Writer:
             name = str(self._question.beside(self._uncarried[0].id))
             await self._workspace.service.carries(PLATFORM, name, self._turn.id)
             del self._uncarried[0]
-
-    def _shrink(self) -> bool:
-        """False: they are as small as they get."""
-        if self._limit == _LEAST_LIMIT:
-            return False
-        self._limit = max(self._limit // 2, _LEAST_LIMIT)
-        log.info("a message was too long for Teams; smaller ones follow", extra={"turn": self._turn.id, "limit": self._limit})
-        return True
 
     # When it is whole.
 
@@ -277,7 +272,7 @@ class Writer:
 
     async def _parts(self) -> list[Json]:
         """The messages as they shall be."""
-        whole = _MUCH_TOO_LONG if self._gives_up else self._draft.closing(self._workspace.hosts, began=bool(self._posts)).strip()
+        whole = _MUCH_TOO_LONG if self._insistence.gives_up else self._draft.closing(self._workspace.hosts, began=bool(self._posts)).strip()
         if not whole:
             return []
         turn = self._draft.final
@@ -286,13 +281,13 @@ class Writer:
         if answered and (notice := await self._introduction()) is not None:
             whole += notice
         generated = answered or (turn.reply is not None and bool(turn.reply.text.strip()))
-        parts = split(whole, self._limit)
+        parts = split(whole, self._insistence.limit)
         first = [shapes.answer(part, generated=generated) for part in parts[:-1]]
         return [*first, self._last(parts[-1], generated=generated, answered=answered), *self._below(answered=answered)]
 
     def _last(self, part: str, *, generated: bool, answered: bool) -> Json:
         """The end of an answer has the thumbs, and what can be done next."""
-        if not answered or self._bare:
+        if not answered or self._insistence.bare:
             return shapes.answer(part, generated=generated)
         feedback = shapes.FEEDBACK.get(self._workspace.settings.teams_feedback)
         actions = shapes.next_steps(human=self._workspace.has_experts) if self._address.private else ()
@@ -301,7 +296,7 @@ class Writer:
     def _below(self, *, answered: bool) -> list[Json]:
         """The card that asks for a vote, where there are no thumbs. A message of its own: Teams makes two of a text with a card, answers
         without an id, and takes no update of it ("Activity resulted into multiple skype activities")."""
-        if not answered or self._bare or self._workspace.settings.teams_feedback in shapes.FEEDBACK:
+        if not answered or self._insistence.bare or self._workspace.settings.teams_feedback in shapes.FEEDBACK:
             return []
         return [cards.message(cards.rating(self._turn.id), cards.RATING_ASKED)]
 
@@ -314,7 +309,7 @@ class Writer:
         return self._notice
 
     async def _introduced(self) -> None:
-        if self._notice is not None and not self._gives_up:
+        if self._notice is not None and not self._insistence.gives_up:
             await self._workspace.service.introduced(PLATFORM, self._turn.question.user_id)
 
     async def _settle(self, number: int, shape: Json) -> None:
@@ -358,35 +353,3 @@ class Writer:
             await self._workspace.service.carries_no_more(PLATFORM, str(self._question.beside(post.id)))
         self._posts.remove(post)
         self._uncarried = [each for each in self._uncarried if each is not post]
-
-    async def _insist(self, step: Callable[[], Awaitable[None]]) -> bool:
-        """Takes a step until it is taken; False when Teams will never have it, or another writer will see to it. Raises Gone."""
-        pause = self._pace.retry
-        while not self._given_way.is_set():
-            try:
-                await step()
-                return True
-            except Gone:
-                raise
-            except TooLong as error:
-                if self._shrink():
-                    continue
-                log.error("an answer is too long for Teams", extra={"turn": self._turn.id, "error": str(error), "limit": self._limit})
-                if self._gives_up:
-                    return False
-                self._gives_up = True
-            except Refused as error:
-                log.error("Teams refuses an answer", extra={"turn": self._turn.id, "error": str(error), "bare": self._bare})
-                if self._bare:
-                    return False
-                self._bare = True  # the words matter more than the thumbs
-            except (TeamsError, StoreError) as error:
-                log.warning("an answer waits for Teams", extra={"turn": self._turn.id, "error": f"{type(error).__name__}: {error}"})
-                await self._rest(max(pause, error.seconds) if isinstance(error, Limited) else pause)
-                pause = min(2 * pause, self._pace.most_retry)
-        return False
-
-    async def _rest(self, seconds: float) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._given_way.wait()
