@@ -225,6 +225,7 @@ class Client:
         await self.page.get_by_label(thumb, exact=True).last.click()
         dialog = self.page.get_by_role("dialog")
         await dialog.locator("textarea").fill(comment)
+        await asyncio.sleep(0.5)  # the dialog moves in
         await self.shot(f"{thumb.lower()}-dialog")
         await dialog.get_by_role("button", name="Submit").click()
         await dialog.get_by_role("button", name="close").last.wait_for()
