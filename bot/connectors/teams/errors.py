@@ -104,6 +104,8 @@ def decided(what: str, answer: Answer) -> TeamsError:
         return _ended(told, message.lower())
     if answer.status == 404 or (answer.status == 403 and code in _NOT_THERE):
         return Gone(told)
+    if answer.status == 412:
+        return Unreachable(f"Teams was busy with the same message ({told})", sent=False)
     if answer.status >= 500 or answer.status == 408:
         return Unreachable(f"Teams has trouble of its own ({told})", sent=True)
     if answer.status == 412:  # another call to the same chat was in its way; Microsoft's page on rate limits says to try again
