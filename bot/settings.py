@@ -12,6 +12,8 @@ from dotenv import dotenv_values
 
 from bot import domains
 
+_GUID = r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+
 
 class BadSettings(Exception):
     """One or more settings can't be used; the message has one line for each."""
@@ -234,7 +236,7 @@ def _people(raw: str) -> tuple[str, ...]:
     wrong = [each for each in found if not re.fullmatch(r"[a-z]+:\S+", each)]
     if wrong:
         raise ValueError(f"{wrong[0]!r} is no platform:user; write for example slack:U024BE7LH,cli:ada")
-    return found
+    return tuple(each.lower() if re.fullmatch(rf"teams:{_GUID}", each) else each for each in found)
 
 
 def _domains(raw: str) -> tuple[str, ...]:
@@ -275,7 +277,7 @@ def _no_ports(raw: str) -> tuple[str, ...]:
 
 
 def _guid(raw: str) -> str:
-    if not re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", raw.strip()):
+    if not re.fullmatch(_GUID, raw.strip()):
         raise ValueError("is no id of Entra's; copy it from the app registration, for example 12345678-90ab-cdef-1234-567890abcdef")
     return raw.strip().lower()
 

@@ -20,7 +20,7 @@ from model.history import Change
 
 log = logging.getLogger(__name__)
 
-ONLY_OPERATORS = "Only operators may do that: CARE_OPERATORS lists who is one."
+ONLY_OPERATORS = "Only operators may do that: CARE_OPERATORS lists who is one. You would be {id} there."
 UNDER_WAY = "I'm on it: what becomes of it stands in this thread in a moment."
 _PATIENCE_SECONDS = 60.0
 
@@ -48,10 +48,9 @@ class Orders:
 
     def _operator(self, press: Press) -> str:
         """By either of their two ids. Raises InvokeRefused."""
-        ids = [f"{PLATFORM}:{each}" for each in (press.by.user, press.by.directory_id) if each]
-        found = next((each for each in ids if each in self._workspace.settings.operators), None)
+        found = next((each for each in _ids(press) if each in self._workspace.settings.operators), None)
         if found is None:
-            raise InvokeRefused(403, ONLY_OPERATORS)
+            raise InvokeRefused(403, only_operators(press))
         return found
 
     def _take(self, press: Press, order: Callable[[], Awaitable[Applied]]) -> Outcome:
@@ -66,7 +65,7 @@ class Orders:
             change = (await order()).change
             told = report.who_did(press.by.user_name, change)
         except NotOperator:
-            told = ONLY_OPERATORS
+            told = only_operators(press)
         except (NotAccepted, Reverted, EngineError, OSError) as error:
             log.warning("an order failed", extra={"error": type(error).__name__})
             told = f"That did not work: {error}"
@@ -87,6 +86,17 @@ class Orders:
             card = report.report_card(notice, night, told=told, done=change)
         shape = cards.message(card, told)
         await self._workspace.api.update(press.by.address, press.by.message.id, shape, patience=_PATIENCE_SECONDS)
+
+
+def only_operators(press: Press) -> str:
+    """Tells somebody who is none; with what they would be listed by, which Teams shows nowhere."""
+    return ONLY_OPERATORS.format(id=_ids(press)[0])
+
+
+def _ids(press: Press) -> list[str]:
+    """What somebody can be listed by: their id in Entra, which never has capitals in the settings, and Teams' own."""
+    ids = ((press.by.directory_id or "").lower(), press.by.user)
+    return [f"{PLATFORM}:{each}" for each in ids if each]
 
 
 def _way_back(press: Press, change: Change) -> list[cards.Json]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bot import settings
 from bot.connectors.nights import read
 from bot.connectors.teams import cards, orders
 from bot.connectors.teams.report import report_card, who_did
@@ -197,6 +198,16 @@ async def test_an_operators_buttons_do_it_and_the_report_says_who_did_what(start
         assert cards.PROMOTE in json.dumps(post.cards)
 
 
+async def test_an_operators_object_id_may_be_copied_in_capitals(start: Start, tmp_path: Path) -> None:
+    read_ = settings.load({"CARE_OPERATORS": f"teams:{LINUS.aad_id.upper()}"})
+    assert LINUS.aad_id.upper() != LINUS.aad_id
+    async with start(operators=read_.operators) as care:
+        shelved(care.service._shelf, "lora-1")
+        post = await reported(care, tmp_path, verdict="reverted", gates=PASSED)
+        assert (await care.teams.press(LINUS, post, cards.PROMOTE)).said == orders.UNDER_WAY
+        await below(care, post, "Linus Torvalds promoted lora-1: it is live now.")
+
+
 async def test_an_order_after_a_restart_finds_its_report(start: Start, teams: FakeTeams, tmp_path: Path) -> None:
     async with start(operators=(f"teams:{LINUS.id}",)) as care:
         shelved(care.service._shelf, "lora-1")
@@ -215,13 +226,14 @@ async def test_only_operators_promote_and_roll_back(start: Start, tmp_path: Path
         post = await reported(care, tmp_path, verdict="promoted", gates=PASSED)
         stands = copy.deepcopy(post.cards)
         pressed = await care.teams.press(GRACE, post, cards.ROLLBACK)
-        assert (pressed.status, pressed.said) == (200, orders.ONLY_OPERATORS)
+        refused = f"Only operators may do that: CARE_OPERATORS lists who is one. You would be teams:{GRACE.aad_id} there."
+        assert (pressed.status, pressed.said) == (200, refused)
         for verb in (cards.PROMOTE, cards.ROLLBACK):
             for chat, place in ((post.chat, post.place), (care.teams.personal(GRACE), None)):
                 action = {"type": "Action.Execute", "verb": verb, "data": {cards.LORA: "lora-1", cards.NOTICE: "n1"}}
                 forged = {"action": action}
                 told_ = await care.teams.invoke(GRACE, "adaptiveCard/action", forged, chat, place, replyToId=post.id)
-                assert orders.ONLY_OPERATORS in json.dumps(told_.response)
+                assert refused in json.dumps(told_.response)
         await care.idle()
         assert shelf.live() == "lora-1"
         assert post.cards == stands
