@@ -1,8 +1,9 @@
-"""The only file that imports botbuilder: which listener hears what. Knows no listener's business.
+"""The SDK's kinds of activities: which listener hears what. Knows no listener's business.
 
-An activity is verified before it comes here. The SDK's handler tells its kinds apart, and sees nothing of it but its kind: what people
-wrote is never made into the SDK's types. A listener returns before the activity is acknowledged, so it may do no more than commit; what
-takes longer is a task. One that raises is not acknowledged (500 or 503), and Teams sends the activity again.
+Of botbuilder this file takes what comes in and `calls.py` what goes out; no other imports it. An activity is verified before it comes here.
+The SDK's handler tells its kinds apart, and sees nothing of it but its kind: what people wrote is never made into the SDK's types. A
+listener returns before the activity is acknowledged, so it may do no more than commit; what takes longer is a task. One that raises is not
+acknowledged (500 or 503), and Teams sends the activity again.
 """
 
 import logging

@@ -43,7 +43,7 @@ class Webhook:
         self._take = take
         self._channels = frozenset({CHANNEL} if trust is not None else {CHANNEL, "emulator"})
         self._taking = True
-        self._told_at = -_LOG_SECONDS
+        self._told_at: dict[int, float] = {}  # when a status was logged last: the statuses above, a handful
 
     def routes(self) -> list[web.RouteDef]:
         return [web.post(PATH, self.receive)]
@@ -90,9 +90,9 @@ class Webhook:
             raise Foreign("serviceUrl is no host of Teams' (TEAMS_SERVICE_HOSTS)")
 
     def _refuse(self, status: int, message: str, reason: str | None = None) -> web.Response:
-        """Into the log once a minute: whoever forges can send many."""
-        if time.monotonic() - self._told_at >= _LOG_SECONDS:
-            self._told_at = time.monotonic()
+        """Into the log once a minute for each status: whoever forges can send many, and must not hide what else is wrong."""
+        if time.monotonic() - self._told_at.get(status, -_LOG_SECONDS) >= _LOG_SECONDS:
+            self._told_at[status] = time.monotonic()
             log.warning("refused a request to the door of Teams", extra={"status": status, "reason": reason or message})
         return _refused(status, message)
 

@@ -197,6 +197,17 @@ async def test_a_fault_of_ours_is_told_as_one_and_leaves_nothing_of_what_was_sai
     assert "4111111111111111" not in caplog.text
 
 
+async def test_who_forges_can_send_many_and_hides_no_other_refusal_in_the_log(
+    teams: FakeTeams, door: Door, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(3):
+        assert await door.knock({}, None) == 401
+        assert await door.knock({}) == 400
+        assert await door.knock(b" " * 300_000) == 413
+    refused = [record.__dict__["status"] for record in caplog.records if record.message.startswith("refused a request")]
+    assert refused == [401, 400, 413]
+
+
 async def test_who_is_shutting_down_says_when_to_come_again(teams: FakeTeams, door: Door) -> None:
     door.webhook.stop()
     async with aiohttp.ClientSession() as http, http.post(door.url, json={}, headers=teams.bearer()) as response:
