@@ -1,6 +1,7 @@
 """Long Markdown as several messages, each readable by itself. Pure; knows no platform but the size of its messages."""
 
 import re
+from bisect import bisect_left
 from typing import Final
 
 # A message holds about 10 kB (measured: `msg_too_long`); what is left is room for escapes that Slack adds.
@@ -8,7 +9,7 @@ MESSAGE_BYTES: Final = 9000
 
 _FENCE = re.compile(r"^```[^`\n]*$", re.M)
 _CLOSE = "\n```"
-_WHOLE = re.compile(r"(`+)[^`\n]+\1(?!`)|\[[^\[\]\n]*\]\([^()\n]*\)|&#?\w{1,32};|\[[.:]\]")
+_WHOLE = re.compile(r"(?<!`)(`{1,20})[^`\n]{1,500}\1(?!`)|\[[^\[\]\n]*\]\([^()\n]*\)|&#?\w{1,32};|\[[.:]\]")
 
 
 def split(markdown: str, limit: int = MESSAGE_BYTES) -> list[str]:
@@ -32,7 +33,8 @@ def _cut(text: str, limit: int) -> int:
     whole = [match.span() for match in _WHOLE.finditer(text, 0, min(len(text), fits + limit))]
 
     def free(at: int) -> bool:
-        return not any(start < at < end for start, end in whole)
+        before = bisect_left(whole, (at, 0)) - 1
+        return before < 0 or at >= whole[before][1]
 
     for boundary, least in (("\n\n", fits // 2), ("\n", fits // 2), (" ", 0), ("\n", 0)):
         at = text.rfind(boundary, least, fits)

@@ -7,7 +7,8 @@ silent where it hears a wish, and must not by mistake.
 import re
 from typing import Final
 
-_SENTENCES = re.compile(r"[.!?;\n]+(?:\s+|$)")
+_GAP = re.compile(r"\s++")
+_STOPS: Final = (".", "!", "?", ";")
 _GREETING = r"(?:(?:hi|hello|hey|ok|okay|no|stop|sorry|thanks|thank you|please|well|enough|i said)[ ,]+)*"
 _REAL = (
     r"(?:(?:an? |the |any |some |your |another )?(?:(?:real|live|actual|human|support|service|customer service) )*"
@@ -66,4 +67,9 @@ def _is_wish(sentence: str) -> bool:
 def _sentences(text: str) -> list[str]:
     """In small letters, without what stands around them."""
     plain = re.sub(r"[ \t]+", " ", text.lower().replace("\u2019", "'"))
-    return [sentence for each in _SENTENCES.split(plain) if (sentence := each.strip(" \t,:-*_\"'()"))]
+    begun, found = 0, []
+    for gap in _GAP.finditer(plain):
+        if plain.endswith(_STOPS, begun, gap.start()) or "\n" in gap[0][:-1]:
+            found.append(plain[begun : gap.start()])
+            begun = gap.end()
+    return [sentence for each in (*found, plain[begun:]) if (sentence := each.rstrip(".!?; \n").strip(" \t,:-*_\"'()"))]

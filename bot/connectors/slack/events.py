@@ -13,8 +13,9 @@ Json = Mapping[str, Any]
 # What people send; every other subtype is news of the channel, of a bot, or of a message that stands already.
 PEOPLES = frozenset({"", "file_share", "thread_broadcast", "me_message"})
 _SLACKBOT = "USLACKBOT"
-_MENTION = re.compile(r"<@([A-Z0-9]+)(?:\|([^>]*))?>")
-_REFERENCE = re.compile(r"<([#!]?)([^>|]*)(?:\|([^>]*))?>")
+# Slack escapes every other "<": none is read past.
+_MENTION = re.compile(r"<@([A-Z0-9]+)(?:\|([^<>]*))?>")
+_REFERENCE = re.compile(r"<([#!]?)([^<>|]*)(?:\|([^<>]*))?>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,9 @@ def unaddressed(slack_text: str) -> str:
 
 def plain(slack_text: str, me: str) -> str:
     """What a person wrote, without the mention of CARE and without Slack's own marks."""
-    without_me = re.sub(rf"\s*<@{re.escape(me)}(?:\|[^>]*)?>[ \t]*", " ", slack_text)
+    first, *others = re.split(rf"<@{re.escape(me)}(?:\|[^<>]*)?>", slack_text)
+    before = [first, *(each.lstrip(" \t") for each in others)]
+    without_me = " ".join([*(each.rstrip() for each in before[:-1]), before[-1]])
     named = _MENTION.sub(lambda found: f"@{found.group(2) or 'somebody'}", without_me)
     return html.unescape(_REFERENCE.sub(_shown, named)).strip()
 
