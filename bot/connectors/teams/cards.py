@@ -33,6 +33,8 @@ _QUOTED_CHARS, _QUOTED_TURNS = (1200, 600, 300, 150, 60, 20), 10
 
 RATING_ASKED: Final = "Was this answer right?"
 _MAY_LEARN = "CARE may learn from this, after personal data is masked. Leave it empty to send the thumb alone."
+_IN_THREAD = "Write below, or mention me in this thread: I bring your words to them, and stay silent there."
+_IN_CHAT = "Write below: in this chat only what you send from this card reaches them. I stay silent there."
 _FORGET = (
     "**This erases everything CARE has kept of you in Teams**: your questions, its answers to them, your votes and corrections. "
     "What was trained on them is taken out of service. Messages in Teams itself stay; delete those yourself."
@@ -121,21 +123,25 @@ def plain(text: str) -> dict[str, Any]:
 # Hand-overs.
 
 
-def handover(handover_id: str, asker: str, turns: Sequence[Turn], *, told: str = "", ended_by: str | None = None) -> dict[str, Any]:
-    """The conversation as the experts get it, oldest first; `told` is what just happened, `ended_by` who handed it back."""
+def handover(
+    handover_id: str, asker: str, turns: Sequence[Turn], *, told: str = "", ended_by: str | None = None, threaded: bool = True
+) -> dict[str, Any]:
+    """The conversation as the experts get it, oldest first; `told` is what just happened, `ended_by` who handed it back. `threaded`: it
+    stands in a channel, and CARE knows what belongs to it.
+    """
 
     def made(chars: int) -> dict[str, Any]:
         left_out = len(turns) - _QUOTED_TURNS
         quoted = [block for turn in turns[-_QUOTED_TURNS:] for block in _exchange(turn, chars)]
         head = [
             _runs((asker, True), (" asks for a person.", True)),
-            _text("Write below, or mention me in this thread: I bring your words to them, and stay silent there.", wrap=True),
+            _text(_IN_THREAD if threaded else _IN_CHAT, wrap=True),
         ]
         earlier = [_hint(f"{left_out} earlier questions are left out.")] if left_out > 0 else []
         news = [_runs((told, False))] if told else []
         if ended_by is not None:
             return _card([*head[:1], *earlier, *quoted, *news, _runs((f"Handed back to CARE by {ended_by}.", False))])
-        reply = _input(WORDS, "Your answer", "Only the asker reads it, and you in this thread", "")
+        reply = _input(WORDS, "Your answer", "Only the asker reads it, and you here", "")
         data = {HANDOVER: handover_id}
         return _card(
             [*head, *earlier, *quoted, *news, reply],

@@ -10,7 +10,7 @@ from bot.connectors.teams.address import Address
 from bot.connectors.teams.buttons import Outcome, Verb
 from bot.connectors.teams.events import Said
 from bot.connectors.teams.files import Files
-from bot.connectors.teams.handover import Handovers
+from bot.connectors.teams.handover import FOR_ALL, Handovers
 from bot.connectors.teams.names import PLATFORM
 from bot.connectors.teams.presses import Press
 from bot.connectors.teams.sdk import InvokeRefused
@@ -102,7 +102,7 @@ class Commands:
             return NEW_IN_CHANNEL
         place = said.name.place
         await self._service.begin_new(PLATFORM, place, f"{place}/new/{said.name.id}")
-        return NEW_BEGUN
+        return f"{NEW_BEGUN} {FOR_ALL}" if said.kind == "groupChat" else NEW_BEGUN
 
     async def _stop(self, said: Said) -> str:
         """What is being written for this person in this conversation."""

@@ -1,22 +1,20 @@
 """Conversations that people take over: asked for, posted to the experts, their words brought to the asker, handed back."""
 
-import html
 import logging
-import re
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bot.connectors.cutting import split
 from bot.connectors.tasks import Once
 from bot.connectors.teams import cards, shapes
-from bot.connectors.teams.address import Address
+from bot.connectors.teams.address import Address, Kind
 from bot.connectors.teams.buttons import Outcome, Verb
-from bot.connectors.teams.errors import Gone
+from bot.connectors.teams.errors import Gone, TeamsError
 from bot.connectors.teams.events import Said
-from bot.connectors.teams.names import PLATFORM, Name, channel_of, parse, root_of
+from bot.connectors.teams.names import PLATFORM, Name, channel_of, is_group, parse, root_of
 from bot.connectors.teams.presses import Press
 from bot.connectors.teams.sdk import InvokeRefused
+from bot.connectors.teams.wording import worded
 from bot.connectors.teams.workspace import Workspace
 from bot.store import StoreError, UnknownTurn
 from bot.turns import ExpertReply, Handover, Turn
@@ -36,10 +34,13 @@ GONE = "The asker's conversation is not there any more: what you wrote could not
 NO_WORDS = "Write your answer first, then press Send to the asker."
 NOT_HERE = "That conversation is not handed over any more."
 SENT = "Sent to the asker."
+YOU_ARE_IT = "This conversation was handed over to you: what you write here with a mention of me goes to the asker."
+FOR_ALL = "In this chat that counts for everybody."
+UNREACHED = "I could not reach the people who take over yet. I keep trying."
+_UNREACHED_AFTER = 3  # failures
+_NAMELESS = "unnamed-"  # with the hand-over's id: the post's, where Teams did not say the post's own
 _PATIENCE_SECONDS = 40.0  # the postman gives a post a minute
-_PIECE_BYTES = 9000
 _MOST_NAMES = 1000
-_URL = re.compile(r"https?://[^\s<>\"']+[^\s<>\"'.,;:!?)\]]")
 
 
 class Handovers:
@@ -52,6 +53,7 @@ class Handovers:
         self._files: dict[str, list[Said]] = {}  # what came with files before the experts had the conversation
         self._posts: dict[str, str] = {}  # where the experts have what was posted since the start; the store hears of it a moment later
         self._posted: dict[str, int] = {}  # how many messages of something long stand already
+        self._failures: dict[str, int] = {}  # to post something to the experts
         self._names: OrderedDict[str, str] = OrderedDict()  # of people; Teams says them with what they write
 
     @property
@@ -71,19 +73,21 @@ class Handovers:
             return
         self._know(said.user, said.user_name)
         try:
-            told = await self._begin(said.user, conversation)
+            told = await self._begin(said, conversation)
         except StoreError:
             self._once.again(f"human {said.event_id}")
             raise
         self._note(said.name.place, told)
 
-    async def _begin(self, user: str, conversation: str) -> str:
+    async def _begin(self, said: Said, conversation: str) -> str:
         """Hands a conversation over; what to tell the asker. Raises StoreError."""
         if self.channel is None:
             return NOBODY
+        if await self._below(said) is not None:
+            return YOU_ARE_IT
         already = await self._service.handed_over(PLATFORM, conversation) is not None
-        await self._service.hand_over(PLATFORM, conversation, user)
-        return handed_over(already=already)
+        await self._service.hand_over(PLATFORM, conversation, said.user)
+        return handed_over(said.kind, already=already)
 
     # The experts' side.
 
@@ -91,12 +95,25 @@ class Handovers:
         """Brings a conversation to the experts; the post's name. Raises TeamsError."""
         if self.channel is None:
             return None
-        card = cards.handover(handover.id, self._asker_of(handover, turns), turns)
-        name = await self._workspace.begin(self.channel, cards.message(card, "Somebody asks for a person."), patience=_PATIENCE_SECONDS)
+        shape = cards.message(self._made(handover, turns), "Somebody asks for a person.")
+        try:
+            begun = await self._workspace.begin(self.channel, shape, patience=_PATIENCE_SECONDS)
+        except TeamsError:
+            self._failed(handover)
+            raise
+        name = begun or Name(self.channel, f"{_NAMELESS}{handover.id}")
+        self._failures.pop(handover.id, None)
         self._posts[handover.id] = str(name)
         for said in self._files.pop(handover.id, ()):
             self._tell_of_files(said, name)
         return str(name)
+
+    def _failed(self, handover: Handover) -> None:
+        """Who waits is told once that nobody knows of it yet."""
+        failures = self._failures[handover.id] = self._failures.get(handover.id, 0) + 1
+        if failures == _UNREACHED_AFTER:
+            place = _asker(handover)
+            self._note(place, f"{UNREACHED} {_go_on(in_channel=root_of(place) is not None)}")
 
     async def relay(self, handover: Handover, turn: Turn) -> None:
         """Brings to the experts what the asker wrote since. Raises TeamsError."""
@@ -121,22 +138,30 @@ class Handovers:
         self._workspace.say(post.place, worded(f"{said.user_name or 'The asker'} {told}", "")[0])
 
     async def expert_wrote(self, said: Said) -> bool:
-        """Whether a message stands under a hand-over's post; what an expert wrote there is kept for the asker. Raises StoreError."""
-        root = root_of(said.name.place)
-        if self.channel is None or root is None or channel_of(said.name.place) != channel_of(self.channel):
-            return False
+        """Whether a message stands under a hand-over's post; what an expert said there to CARE is kept. Raises StoreError."""
         if said.value is not None and not said.text:
             return False  # a button, from a client that sends it as a message
-        handover = await self._service.handover_at(PLATFORM, f"{said.name.place}/{root}")
+        handover = await self._below(said)
         if handover is None:
             return False
+        if said.mentioned:  # everything else there the experts say to each other
+            await self._hear_expert(said, handover)
+        return True
+
+    async def _below(self, said: Said) -> Handover | None:
+        """The hand-over under whose post a message stands: in its thread, or in a group chat as a reply to it."""
+        root = root_of(said.name.place) or said.reply_to
+        if self.channel is None or not root or channel_of(said.name.place) != channel_of(self.channel):
+            return None
+        return await self._service.handover_at(PLATFORM, f"{said.name.place}/{root}")
+
+    async def _hear_expert(self, said: Said, handover: Handover) -> None:
         brought = handover.ended_at is None and bool(said.text)
         if brought:
             self._know(said.user, said.user_name)
             await self._service.expert_replied(handover.id, said.user, said.text, str(said.name))
         if (said.files or not brought) and self._once.first(f"expert {said.event_id}"):
             self._note(said.name.place, ENDED if handover.ended_at is not None else NO_FILES)
-        return True
 
     async def _send(self, press: Press) -> Outcome:
         """What an expert wrote into the card. The same press again is brought once."""
@@ -158,6 +183,8 @@ class Handovers:
         wanted, place = press.text(cards.HANDOVER), press.by.place
         root = root_of(place) or (None if press.by.message is None else press.by.message.id)
         handover = None if root is None else await self._service.handover_at(PLATFORM, f"{place}/{root}")
+        if handover is None:  # only who can see the card knows that id
+            handover = await self._service.handover_at(PLATFORM, f"{place}/{_NAMELESS}{wanted}")
         ours = self.channel is not None and channel_of(place) == channel_of(self.channel)
         if not ours or handover is None or handover.id != wanted:
             raise InvokeRefused(404, NOT_HERE)
@@ -182,8 +209,9 @@ class Handovers:
                 raise
             self._note(_asker(handover), BACK)
         card = await self._card(handover, ended_by=press.by.user_name)
-        if handover.message is not None:
-            self._workspace.spawn(self._show_ended(parse(handover.message), card), "the end of a hand-over")
+        post = press.by.message if handover.message is None or _NAMELESS in handover.message else parse(handover.message)
+        if post is not None:
+            self._workspace.spawn(self._show_ended(post, card), "the end of a hand-over")
         return Outcome("Handed back.", card)
 
     async def _show_ended(self, post: Name, card: Json) -> None:
@@ -196,7 +224,11 @@ class Handovers:
             turns = (await self._service.conversation(PLATFORM, handover.conversation_id, handover.user_id)).turns
         except UnknownTurn:  # they asked for a person before anything else
             turns = ()
-        return cards.handover(handover.id, self._asker_of(handover, turns), turns, told=told, ended_by=ended_by)
+        return self._made(handover, turns, told=told, ended_by=ended_by)
+
+    def _made(self, handover: Handover, turns: Sequence[Turn], *, told: str = "", ended_by: str | None = None) -> Json:
+        threaded = self.channel is not None and not is_group(self.channel)
+        return cards.handover(handover.id, self._asker_of(handover, turns), turns, told=told, ended_by=ended_by, threaded=threaded)
 
     def _asker_of(self, handover: Handover, turns: Sequence[Turn]) -> str:
         """As Teams shows them, where it said so."""
@@ -228,45 +260,20 @@ class Handovers:
                 self._names.popitem(last=False)
 
 
-def handed_over(*, already: bool) -> str:
+def handed_over(kind: Kind, *, already: bool) -> str:
     """Tells the asker what happens next."""
     begun = (
         "A person already has this conversation. They answer here"
         if already
         else "I've passed this conversation on to a person. They answer here"
     )
-    return f"{begun}, and I stay silent until they hand it back to me. In an emergency, call your local emergency number."
+    told = f"{begun}, and I stay silent until they hand it back to me. {_go_on(in_channel=kind == 'channel')}"
+    for_all = f" {FOR_ALL}" if kind == "groupChat" else ""
+    return f"{told}{for_all} In an emergency, call your local emergency number."
 
 
-def worded(head: str, text: str, *, bold: bool = True) -> list[dict[str, Any]]:
-    """What one person wrote to another, as it is: all of it, in as many messages as it takes. Only addresses become links."""
-    first = f"<b>{_plain(head)}</b>" if bold else _linked(head)
-    return [shape for piece in split(text, _PIECE_BYTES) or [""] for shape in _fitting(first, piece)]
-
-
-def _fitting(first: str, piece: str) -> list[dict[str, Any]]:
-    """Marks that are escaped are longer than they were."""
-    shape = {"type": "message", "textFormat": "xml", "text": "<br>".join([first, *_lines(piece)])}
-    if cards.size(shape) <= cards.CARD_BYTES:
-        return [shape]
-    return [each for half in split(piece, len(piece.encode()) // 2 + 1) for each in _fitting(first, half)]
-
-
-def _lines(text: str) -> list[str]:
-    return [_linked(line) for line in text.splitlines()]
-
-
-def _linked(line: str) -> str:
-    made, at = [], 0
-    for found in _URL.finditer(line):
-        url = html.escape(found[0])
-        made += [_plain(line[at : found.start()]), f'<a href="{url}">{url}</a>']
-        at = found.end()
-    return "".join([*made, _plain(line[at:])])
-
-
-def _plain(text: str) -> str:
-    return html.escape(text, quote=False)
+def _go_on(*, in_channel: bool) -> str:
+    return "To go on with me meanwhile, mention me in a new post." if in_channel else "Write `new` to go on with me meanwhile."
 
 
 def _asker(handover: Handover) -> str:

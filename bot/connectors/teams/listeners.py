@@ -113,13 +113,13 @@ class Listeners:
             await self._service.introduced(PLATFORM, to.user_id)
 
     async def _heard(self, said: Said) -> None:
-        if await self._experts.expert_wrote(said):
+        spoken_to = said.private or said.mentioned or said.value is not None
+        if spoken_to:
+            for hears in self._first:
+                if await hears(said):
+                    return
+        if await self._experts.expert_wrote(said) or not (spoken_to or await self._goes_on(said)):
             return
-        if not (said.private or said.mentioned or said.value is not None or await self._goes_on(said)):
-            return
-        for hears in self._first:
-            if await hears(said):
-                return
         if said.value is not None and not said.text:
             return  # a card that nobody knows any more
         await self._asked(said)

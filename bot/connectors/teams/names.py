@@ -10,6 +10,7 @@ from bot.turns import Turn
 
 PLATFORM = "teams"
 _THREAD = ";messageid="
+_GROUP = "@thread.v2"  # ends the id of a group chat; a channel's ends in @thread.tacv2 or @thread.skype
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,11 @@ def asked_in(turn: Turn) -> Name:
 def channel_of(place: str) -> str:
     """The channel of a thread; any other place as it is."""
     return place.partition(_THREAD)[0]
+
+
+def is_group(place: str) -> bool:
+    """Whether it is a group chat, which has no threads."""
+    return place.endswith(_GROUP)
 
 
 def root_of(place: str) -> str | None:

@@ -7,8 +7,8 @@ from bot.connectors import nights
 from bot.connectors.teams import cards, report
 from bot.connectors.teams.address import Address
 from bot.connectors.teams.errors import Gone, Refused
-from bot.connectors.teams.handover import worded
 from bot.connectors.teams.names import PLATFORM
+from bot.connectors.teams.wording import worded
 from bot.connectors.teams.workspace import Workspace
 from bot.notices import OPERATORS, Notice
 

@@ -8,10 +8,10 @@ from bot.connectors import nights
 from bot.connectors.tasks import Once
 from bot.connectors.teams import cards, report
 from bot.connectors.teams.buttons import Outcome, Verb
-from bot.connectors.teams.handover import worded
 from bot.connectors.teams.names import PLATFORM
 from bot.connectors.teams.presses import Press
 from bot.connectors.teams.sdk import InvokeRefused
+from bot.connectors.teams.wording import worded
 from bot.connectors.teams.workspace import Workspace
 from bot.operations import NotOperator
 from bot.promotion import Applied, NotAccepted, Reverted

@@ -9,7 +9,7 @@ from bot.connectors.tasks import Tasks
 from bot.connectors.teams.address import Address
 from bot.connectors.teams.api import TeamsApi
 from bot.connectors.teams.errors import Gone, TeamsError, Unreachable
-from bot.connectors.teams.names import PLATFORM, Name, root_of
+from bot.connectors.teams.names import PLATFORM, Name, is_group, root_of
 from bot.connectors.teams.post import Pace
 from bot.service import Service
 from bot.settings import Settings
@@ -17,7 +17,6 @@ from bot.settings import Settings
 Json = Mapping[str, Any]
 
 _SAY_SECONDS = 60.0
-_GROUP = "@thread.v2"  # ends the id of a group chat; a channel's ends in @thread.tacv2 or @thread.skype
 
 
 class Workspace:
@@ -50,15 +49,23 @@ class Workspace:
         known = await self.service.address(PLATFORM, place)
         if known is not None:
             return Address.parse(known)
-        if root_of(place) is None:
+        if root_of(place) is None and place != self.settings.teams_handover_channel:
             raise Gone("nobody knows where this chat is reached")
-        return (await self.anywhere()).channel(place)  # a thread that CARE began itself
+        return await self._begun(place)
 
-    async def begin(self, channel_id: str, activity: Json, *, patience: float) -> Name:
-        """A new post in a channel, or a message in a group chat, whether anything came from there or not. Raises TeamsError."""
-        channel = (await self.anywhere()).channel(channel_id)
-        if channel_id.endswith(_GROUP):
-            return Name(channel_id, await self.api.post(replace(channel, kind="groupChat"), activity, patience=patience))
+    async def _begun(self, place: str) -> Address:
+        """A thread that CARE began itself, or the channel or group chat that the settings name."""
+        address = (await self.anywhere()).channel(place)
+        return replace(address, kind="groupChat") if is_group(place) else address
+
+    async def begin(self, channel_id: str, activity: Json, *, patience: float) -> Name | None:
+        """A new post in a channel, or a message in a group chat, whether anything came from there or not; None where it stands and Teams
+        does not say its id. Raises TeamsError.
+        """
+        channel = await self._begun(channel_id)
+        if is_group(channel_id):
+            posted = await self.api.post(channel, activity, patience=patience)
+            return Name(channel_id, posted) if posted else None
         thread, message_id = await self.api.begin_thread(channel, activity, patience=patience)
         return Name(thread.place, message_id)
 

@@ -1,60 +1,23 @@
 """Talking to a person instead: the conversation goes to the experts, and CARE keeps silent until it is handed back."""
 
-import asyncio
 import copy
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
 
 import pytest
 
 from bot import domains
 from bot.connectors.teams import cards, handover
 from tests.bot.teams.conftest import Care, Start
-from tests.fakes.teams import ADA, ADMINS, EXPERTS, GRACE, LINUS, SUPPORT, FakeTeams, Message
+from tests.bot.teams.human import below, handed_over, posted_by, says, the_post
+from tests.fakes.teams import ADA, ADMINS, EXPERTS, GRACE, LINUS, SUPPORT, FakeTeams
 from train import collect
-
-
-@asynccontextmanager
-async def posted_by(care: Care) -> AsyncIterator[None]:
-    """The postman goes his rounds."""
-    task = asyncio.create_task(care.service.postman.follow())
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 @pytest.fixture
 async def posting(care: Care) -> AsyncIterator[None]:
     async with posted_by(care):
         yield
-
-
-async def says(care: Care, asked: Message, words: str) -> Message:
-    """A message of CARE's after a question."""
-    return (await care.teams.until(lambda: [each for each in care.teams.replies(asked) if words in each.reading]))[0]
-
-
-async def the_post(care: Care) -> Message:
-    """The experts' post, as the postman brings it."""
-    return (await care.teams.until(lambda: [each for each in care.teams.posts(EXPERTS) if each.cards]))[0]
-
-
-async def below(care: Care, post: Message, words: str) -> Message:
-    """A message of CARE's below the experts' post."""
-    mine = lambda: [each for each in care.teams.posts(EXPERTS) if each.place == post.place and words in each.reading]  # noqa: E731
-    return (await care.teams.until(mine))[0]
-
-
-async def handed_over(care: Care) -> tuple[Message, Message]:
-    """A question whose asker then wanted a person, and the experts' post."""
-    asked = await care.teams.say(ADA, "Why is my bill so high?")
-    await care.answer(asked)
-    await care.teams.say(ADA, "human")
-    return asked, await the_post(care)
 
 
 @pytest.mark.parametrize("words", ["human", "Human please!", "Can I talk to a human?", "please let me speak to somebody"])

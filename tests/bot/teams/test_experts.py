@@ -1,0 +1,128 @@
+"""What experts do beside answering: talk among themselves, ask CARE for help, correct themselves, sit in a group chat, be out of reach."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from bot.connectors.teams import cards, commands, handover
+from tests.bot.teams.conftest import Care, Start
+from tests.bot.teams.human import below, handed_over, posted_by, says, the_post
+from tests.fakes.teams import ADA, EXPERTS, GRACE, LINUS, FakeTeams
+
+
+@pytest.fixture
+async def posting(care: Care) -> AsyncIterator[None]:
+    async with posted_by(care):
+        yield
+
+
+@pytest.mark.usefixtures("posting")
+async def test_what_experts_say_to_each_other_reaches_nobody_and_is_not_learned(care: Care) -> None:
+    asked, post = await handed_over(care)
+    aside = await care.teams.say(LINUS, "She is a pain, let's give her nothing", in_=EXPERTS, thread=post, mention=False)
+    await care.teams.say(GRACE, "You called Norway.", in_=EXPERTS, thread=post)
+    await says(care, asked, "You called Norway.")
+    await care.teams.edit(aside, "She is a pain, let's give her nothing at all")
+    await care.service.postman.go_round()
+    await care.idle()
+    assert not any("pain" in each.reading for each in care.teams.replies(asked))
+    assert [each["correction"] for each in care.ratings()] == ["You called Norway."]
+    assert len(care.turns()) == 1
+
+
+@pytest.mark.usefixtures("posting")
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [("help", "answers support questions"), ("Status", "I'm well"), ("human", handover.YOU_ARE_IT), ("stop", "not writing")],
+)
+async def test_an_experts_command_is_a_command_and_no_answer(care: Care, command: str, told: str) -> None:
+    asked, post = await handed_over(care)
+    await care.teams.say(GRACE, command, in_=EXPERTS, thread=post)
+    await below(care, post, told)
+    await care.service.postman.go_round()
+    await care.idle()
+    assert not any("answers:" in each.reading for each in care.teams.replies(asked))
+    assert care.ratings() == []
+    assert len([each for each in care.teams.posts(EXPERTS) if each.cards]) == 1
+
+
+async def test_experts_in_a_group_chat_are_told_to_use_the_card_and_ask_care_like_anybody(start: Start, teams: FakeTeams) -> None:
+    experts = teams.group(GRACE, LINUS)
+    async with start(teams_handover_channel=experts.id) as care, posted_by(care):
+        asked = await teams.say(ADA, "human")
+        post = (await teams.until(lambda: [each for each in teams.posts(experts) if each.cards]))[0]
+        assert "mention me" not in post.reading
+        assert "only what you send from this card" in post.reading
+        question = await teams.say(GRACE, "What is roaming?", in_=experts)
+        assert "You asked: What is roaming?" in (await care.answer(question)).reading
+        await teams.say(GRACE, "You called Norway.", in_=experts, replyToId=post.id)
+        await says(care, asked, "You called Norway.")
+        pressed = await teams.press(GRACE, post, cards.SEND, {cards.WORDS: "And it costs 3 a minute."})
+        assert "only what you send from this card" in str(pressed.card)
+        await says(care, asked, "And it costs 3 a minute.")
+
+
+async def test_a_group_chat_that_gives_no_id_gets_the_post_once_and_its_buttons_work(
+    start: Start, teams: FakeTeams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.postman._AGAIN_SECONDS", (0.0,))
+    experts = teams.group(GRACE, LINUS)
+    async with start(teams_handover_channel=experts.id) as care:
+        asked = await teams.say(ADA, "human")
+        await care.idle()
+        teams.faults.accept()
+        for _ in range(3):
+            await care.service.postman.go_round()
+        [post] = [each for each in teams.posts(experts) if each.cards]
+    async with start(teams_handover_channel=experts.id) as care, posted_by(care):
+        await teams.say(ADA, "It was 20 last month")
+        await teams.until(lambda: any("It was 20" in each.reading for each in teams.posts(experts)))
+        await teams.press(GRACE, post, cards.SEND, {cards.WORDS: "You called Norway."})
+        await says(care, asked, "You called Norway.")
+        await teams.press(GRACE, post, cards.HAND_BACK)
+        await says(care, asked, "I'm back")
+        await teams.until(lambda: "Handed back to CARE by Grace Hopper" in post.reading)
+
+
+async def test_a_report_to_a_group_chat_that_gives_no_id_is_posted_once(start: Start, teams: FakeTeams) -> None:
+    admins = teams.group(GRACE, LINUS)
+    async with start(teams_admin_channel=admins.id) as care:
+        await care.answer(await teams.say(ADA, "Hello?"))
+        teams.faults.accept()
+        name = await care.connector._workspace.begin(admins.id, {"type": "message", "text": "report"}, patience=0.0)
+        assert name is None
+        assert len(teams.posts(admins)) == 1
+
+
+@pytest.mark.parametrize("where", ["personal", "channel"])
+async def test_who_waits_for_a_person_is_told_how_to_go_on_with_care(care: Care, where: str) -> None:
+    asked = await care.teams.say(ADA, "human", in_=EXPERTS if where == "channel" else None)
+    told = await says(care, asked, "stay silent")
+    assert ("mention me in a new post" if where == "channel" else "Write `new`") in told.reading
+
+
+async def test_in_a_group_chat_a_persons_wish_counts_for_all_and_says_so(care: Care) -> None:
+    chat = care.teams.group(ADA, GRACE)
+    asked = await care.teams.say(ADA, "human", in_=chat)
+    assert handover.FOR_ALL in (await says(care, asked, "stay silent")).reading
+    begun = await care.teams.say(GRACE, "new", in_=chat)
+    assert handover.FOR_ALL in (await says(care, begun, commands.NEW_BEGUN)).reading
+    alone = await care.teams.say(LINUS, "new")
+    assert handover.FOR_ALL not in (await says(care, alone, commands.NEW_BEGUN)).reading
+
+
+async def test_who_waits_for_a_person_that_nobody_can_reach_is_told_so_once(care: Care, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.postman._AGAIN_SECONDS", (0.0,))
+    asked = await care.teams.say(ADA, "human")
+    await care.idle()
+    care.teams.faults.refuse("conversation", 403, "BotNotInConversationRoster", times=5)
+    for number in range(1, 6):
+        await care.service.postman.go_round()
+        await care.idle()
+        told = [each for each in care.teams.replies(asked) if handover.UNREACHED in each.reading]
+        assert len(told) == (1 if number >= 3 else 0)
+    await care.service.postman.go_round()
+    await the_post(care)
+    await care.teams.say(ADA, "new")
+    after = await care.teams.say(ADA, "What is roaming?")
+    await says(care, after, "You asked: What is roaming?")
