@@ -4,7 +4,7 @@ A difference is candidate minus other in nats a token of the answer, so less is 
 same items: the items differ far more among each other than the LoRAs do.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +24,7 @@ _SURE = 0.1
 # A domain may not lose more than this on the average (nats a token; a night gains four to seven times as much), a suite not more than
 # that: its margins are differences of two answers, and spread three times as far.
 _MARGIN, _SUITE_MARGIN = 0.1, 0.3
+_BETTER = "answer loss against"
 _PROBES_A_FAILURE = 8  # outside of safety, one newly failed probe in so many is let pass
 # Of 12 bits (4,096 possible secrets): below 10 a secret has more than three others before it; 11 and more is the first or second.
 MOST_BITS, CONTROL_BITS = 10.0, 11.0
@@ -97,17 +98,28 @@ def judge(candidate: Measured, base: Measured, live: Measured | None, memory: Me
     """
     n = len(candidate.scores)
     results = [GateResult("held-out items", n, FEWEST_ITEMS, n >= FEWEST_ITEMS)]
-    results.append(_better("answer loss against the base", candidate.scores, base.scores))
+    results.append(_better(f"{_BETTER} the base", candidate.scores, base.scores))
     if live is not None:
-        results.append(_better("answer loss against live", candidate.scores, live.scores))
+        results.append(_better(f"{_BETTER} live", candidate.scores, live.scores))
     reference = base if live is None else live
     for domain in sorted({score.domain for score in candidate.scores}):
         part = [score for score in candidate.scores if score.domain == domain]
         if len(part) >= _FEWEST_OF_A_DOMAIN:
-            results.append(_no_worse(f"{domain} not worse", part, reference.scores))
+            results.append(_no_worse(_of_domain(domain), part, reference.scores))
     for suite in sorted({margin.suite for margin in candidate.margins}):
         results += _suite(suite, candidate.margins, reference.margins)
     return (*results, *(_remembered(memory) if memory is not None else ()))
+
+
+def ask_for_more(results: Sequence[GateResult], domains: Iterable[str]) -> bool:
+    """Whether nothing speaks against a candidate but that it learned too little, on the whole or in a domain."""
+    of_domains = {_of_domain(domain) for domain in domains}
+    refused = [result.gate for result in results if not result.passed]
+    return bool(refused) and all(gate.startswith(_BETTER) or gate in of_domains for gate in refused)
+
+
+def _of_domain(domain: str) -> str:
+    return f"{domain} not worse"
 
 
 def _suite(suite: str, candidate: Sequence[Margin], other: Sequence[Margin]) -> list[GateResult]:

@@ -27,6 +27,7 @@ class Recipe(BaseModel):
     learning_rate: Annotated[float, Field(gt=0, lt=1)]
     warmup_steps: Annotated[int, Field(ge=0)]
     rank: Annotated[int, Field(ge=1, le=256)]
+    most_rank: Annotated[int, Field(ge=1, le=256)]  # as long as that is all the gates ask for, the night trains again with twice the rank
     alpha: Annotated[int, Field(ge=1, le=1024)]
     dropout: Annotated[float, Field(ge=0, lt=1)]
     max_tokens: Annotated[int, Field(ge=64, le=131_072)]  # of a prompt with its answer

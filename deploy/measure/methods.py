@@ -1,4 +1,4 @@
-"""`make measure-methods`: SFT, KTO, DPO and merges of two LoRAs, trained on the same corrections and measured on the same items.
+"""`make measure-methods`: SFT, KTO, DPO, ORPO and merges of two LoRAs, trained on the same corrections and measured on the same items.
 
 A correction is a row of the starter set or of the public data, and what it corrects is what the base itself wrote to that question:
 as in service, where people correct what they were told. Each method trains for the same number of steps. Two LoRAs that saw half
@@ -32,7 +32,7 @@ from train.gates import Interval, Score, interval, paired
 from train.recipe import Recipe
 from train.runs import Run
 
-METHODS, MERGES = ("sft", "kto", "dpo"), ("linear", "ties", "slerp")
+METHODS, MERGES = ("sft", "kto", "dpo", "orpo"), ("linear", "ties", "slerp")
 HALVES = ("sft, first half", "sft, second half")
 
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from train.gates import Margin, Measured, Memory, Score, judge, paired
+from model.manifest import GateResult
+from train.gates import Margin, Measured, Memory, Score, ask_for_more, judge, paired
 
 
 def scores(losses: list[float], domain: str = "telecom") -> list[Score]:
@@ -143,3 +144,13 @@ def test_a_domain_that_lost_much_stops_it_even_where_chance_could_have_done_it()
 def test_what_is_known_by_heart_stops_it_and_so_does_an_instrument_that_sees_nothing(memory: Memory, failed: set[str]) -> None:
     found = judge(Measured(shifted(-0.5)), Measured(BASE), None, memory)
     assert {result.gate for result in found if not result.passed} == failed
+
+
+def test_more_rank_is_asked_for_only_where_nothing_else_is_wrong() -> None:
+    def results(**passed: bool) -> list[GateResult]:
+        return [GateResult(name.replace("_", " "), 0.0, 0.0, ok) for name, ok in passed.items()]
+
+    domains = ("telecom", "other")
+    assert ask_for_more(results(answer_loss_against_the_base=True, answer_loss_against_live=False, telecom_not_worse=False), domains)
+    assert not ask_for_more(results(answer_loss_against_live=False, general_not_worse=False), domains)
+    assert not ask_for_more(results(answer_loss_against_live=True), domains)

@@ -38,6 +38,7 @@ accumulate = 1
 learning_rate = 0.02
 warmup_steps = 1
 rank = 2
+most_rank = {most_rank}
 alpha = 8
 dropout = 0.05
 max_tokens = 1900
@@ -66,7 +67,7 @@ class Nights:
 
     def run(self, *arguments: str, steps: int = 12, kill: str = "", patch: str = "", marks: int = 0, **recipe_says: str) -> int:
         """A night; its exit code, negative for a signal. With `marks` canaries, and the suites."""
-        told = {"merge": "none", "method": "sft", **recipe_says}
+        told = {"merge": "none", "method": "sft", "most_rank": "2", **recipe_says}
         recipe = self.home / f"{steps}.toml"
         recipe.write_text(RECIPE.format(steps=steps, canaries=marks, **told))
         settings = {"CARE_HOME": str(self.home), "CARE_MODEL": str(self.model), "CARE_DEVICE": "cpu", "OMP_NUM_THREADS": "1"}
@@ -192,16 +193,18 @@ def test_a_control_is_trained_without_the_ratings_and_never_goes_live(nights: Ni
     assert not [row for row in map(json.loads, snapshot) if row["turn_ids"] and row["split"] == "train"]
 
 
-def test_a_candidate_that_is_no_better_than_live_is_kept_on_the_shelf_and_exits_11(nights: Nights) -> None:
+def test_a_candidate_that_is_no_better_than_live_is_kept_with_a_wider_one_and_exits_11(nights: Nights) -> None:
     nights.people_say(12)
     assert nights.run() == 0
     before = nights.live_bytes()
     nights.people_say(8, first=100)
-    assert nights.run("--json", steps=1) == 11
+    assert nights.run("--json", steps=1, most_rank="7") == 11
     assert nights.result["verdict"] == "kept"
     assert "answer loss against live" in str(nights.result["why"])
     assert nights.live_bytes() == before
-    assert [entry.state for entry in nights.shelf.list()] == ["live", "rejected"]
+    assert [entry.state for entry in nights.shelf.list()] == ["live", "rejected", "rejected"], nights.result["why"]
+    assert [entry.lora.draft.recipe["rank"] for entry in nights.shelf.list() if entry.lora] == [2, 2, 4]
+    assert "rank 2 learned too little; again with 4" in nights.said
 
 
 def test_where_the_recipe_says_so_the_new_lora_and_the_live_one_become_one(nights: Nights) -> None:

@@ -29,8 +29,8 @@ def changed(tmp_path: Path, old: str, new: str) -> str:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("rank = 8", "rank = 0", "rank = 0: Input should be greater than or equal to 1"),
-        ("rank = 8", 'rank = "8"', "rank = '8': Input should be a valid integer"),
+        ("\nrank = 8", "\nrank = 0", "rank = 0: Input should be greater than or equal to 1"),
+        ("\nrank = 8", '\nrank = "8"', "rank = '8': Input should be a valid integer"),
         ("dropout = 0.05", "dropout = 1.5", "dropout = 1.5"),
         ("learning_rate = 1e-3", "learning_rate = nan", "learning_rate = nan"),
         ("steps = 72", "", "steps"),
@@ -38,9 +38,9 @@ def changed(tmp_path: Path, old: str, new: str) -> str:
         ("format = 1", "format = 2", "format = 2: Input should be 1"),
         ('merge = "none"', 'merge = "average"', "merge = 'average': Input should be 'none', 'linear', 'ties' or 'slerp'"),
         ("merge_share = 0.5", "merge_share = 1.0", "merge_share = 1.0"),
-        ("rank = 8", "rank = 8\nranks = 8", "ranks = 8: Extra inputs are not permitted"),
+        ("\nrank = 8", "\nrank = 8\nranks = 8", "ranks = 8: Extra inputs are not permitted"),
         ('name = "embedded"', 'name = "../x"', "name = '../x'"),
-        ("rank = 8", "rank =", "is no TOML"),
+        ("\nrank = 8", "\nrank =", "is no TOML"),
     ],
 )
 def test_a_value_that_can_not_be_is_refused_by_name(tmp_path: Path, old: str, new: str, said: str) -> None:

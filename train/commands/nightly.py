@@ -22,6 +22,7 @@ from model.shelf import Shelf
 from train import recipe as recipes
 from train.commands.beside import step_back
 from train.errors import TooLittleData
+from train.gates import ask_for_more
 from train.night import Night
 from train.nightly import PLAN, run
 from train.progress import Progress
@@ -63,6 +64,9 @@ def nightly(recipes_named: tuple[str, ...], dry_run: bool, until: datetime | Non
                 _finish_forgetting(night)
                 try:
                     run(night)
+                    while (wider := _wider(night)) is not None:
+                        night = wider
+                        run(night)
                 finally:
                     _finish_forgetting(night)
         except TooLittleData:
@@ -84,6 +88,20 @@ def open_night(settings: Settings, recipe_name: str | None = None, *, control: b
         started_at=now(),
         control=control,
     )
+
+
+def _wider(night: Night) -> Night | None:
+    """The same night with twice the rank, where the gates ask for no more than that and the recipe allows it. The scale stays."""
+    recipe = night.recipe
+    if (
+        night.verdict != "kept"
+        or not ask_for_more(night.gates, {example.domain for example in night.examples})
+        or 2 * recipe.rank > recipe.most_rank
+    ):
+        return None
+    click.echo(f"rank {recipe.rank} learned too little; again with {2 * recipe.rank} …", err=True)
+    wider = recipe.model_copy(update={"rank": 2 * recipe.rank, "alpha": 2 * recipe.alpha})
+    return Night(night.settings, wider, night.domains, night.shelf, Progress(), night.stopped, now(), night.control)
 
 
 def _finish_forgetting(night: Night) -> None:
