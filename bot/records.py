@@ -54,9 +54,9 @@ class Records:
         """A message that carried a reply to what was deleted is gone."""
         await self._archive.run(Store.taken_away, platform, message)
 
-    async def known(self, platform: str, conversation_id: str) -> bool:
-        """Whether CARE has been asked anything in a conversation, or for a person."""
-        return await self._archive.run(Store.known, platform, conversation_id)
+    async def known(self, platform: str, conversation_id: str, user_id: str | None = None) -> bool:
+        """Whether CARE has been asked anything in a conversation, or for a person; with `user_id`, by them."""
+        return await self._archive.run(Store.known, platform, conversation_id, user_id)
 
     async def begin_new(self, platform: str, place: str, conversation_id: str) -> None:
         """From now on this conversation goes on in this place."""

@@ -50,11 +50,11 @@ class Threads(Statements):
         with self._write() as db:
             db.execute("DELETE FROM replies WHERE platform = ? AND message = ?", (platform, message))
 
-    def known(self, platform: str, conversation_id: str) -> bool:
-        """Whether CARE has been asked anything in this conversation, or for a person."""
-        tables = ("turns", "handovers")
-        asked = " UNION ALL ".join(f"SELECT 1 FROM {table} WHERE platform = ?1 AND conversation_id = ?2" for table in tables)
-        return bool(self._rows(f"{asked} LIMIT 1", (platform, conversation_id)))
+    def known(self, platform: str, conversation_id: str, user_id: str | None = None) -> bool:
+        """Whether CARE has been asked anything in this conversation, or for a person; with `user_id`, by them."""
+        where = "platform = ?1 AND conversation_id = ?2 AND (?3 IS NULL OR user_id = ?3)"
+        asked = " UNION ALL ".join(f"SELECT 1 FROM {table} WHERE {where}" for table in ("turns", "handovers"))
+        return bool(self._rows(f"{asked} LIMIT 1", (platform, conversation_id, user_id)))
 
     def thread(self, platform: str, conversation_id: str) -> list[Turn]:
         """Everything that anybody asked in a conversation, oldest first, but for what was asked again."""

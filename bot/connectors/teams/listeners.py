@@ -125,10 +125,10 @@ class Listeners:
         await self._asked(said)
 
     async def _goes_on(self, said: Said) -> bool:
-        """Whether a message in a thread is a follow-up: CARE is in that thread, and nobody else is spoken to."""
+        """Whether a message in a thread is a follow-up: this person has asked CARE something there, and speaks to nobody else."""
         if root_of(said.name.place) is None or said.others:
             return False
-        return await self._service.known(PLATFORM, said.name.place)
+        return await self._service.known(PLATFORM, said.name.place, said.user)
 
     async def _asked(self, said: Said) -> None:
         conversation = await self._workspace.conversation(said.name.place)

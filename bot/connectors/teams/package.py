@@ -19,7 +19,7 @@ from bot.connectors.words import SUGGESTED_PROMPTS
 
 MANIFEST, COLOR, OUTLINE = "manifest.json", "color.png", "outline.png"
 SCHEMA: Final = "https://developer.microsoft.com/json-schemas/teams/v1.17/MicrosoftTeams.schema.json"
-# With it Teams delivers what is said in a team without a mention as well, and CARE answers follow-ups in its own threads.
+# With it Teams delivers what is said in a team without a mention as well, and people go on in a thread, once they asked there.
 FOLLOW_UPS: Final = "ChannelMessage.Read.Group"
 
 _SHORT = "Support that learns every night from what you think of its answers"

@@ -66,11 +66,23 @@ async def test_two_people_share_nothing(care: Care) -> None:
     assert "My number is 555" not in [message.content for message in care.engine.requests[1].messages]
 
 
-async def test_a_follow_up_in_a_thread_that_care_is_in_needs_no_mention(care: Care) -> None:
+async def test_a_follow_up_of_who_asked_in_a_thread_needs_no_mention(care: Care) -> None:
     asked = await care.teams.say(ADA, "Why is my bill so high?", in_=SUPPORT)
     await care.answer(asked)
-    again = await care.teams.say(GRACE, "And mine?", in_=SUPPORT, thread=asked, mention=False)
-    assert "And mine? Bye." in (await care.answer(again)).text
+    again = await care.teams.say(ADA, "And last month?", in_=SUPPORT, thread=asked, mention=False)
+    assert "And last month? Bye." in (await care.answer(again)).text
+
+
+async def test_what_others_say_to_each_other_in_a_thread_is_not_answered_until_they_mention_care(care: Care) -> None:
+    asked = await care.teams.say(ADA, "Why is my bill so high?", in_=SUPPORT)
+    await care.answer(asked)
+    remark = await care.teams.say(GRACE, "I had that last week too", in_=SUPPORT, thread=asked, mention=False)
+    await care.idle()
+    assert care.teams.answers(remark) == []
+    assert [turn["user_id"] for turn in care.turns()] == [ADA.id]
+    await care.answer(await care.teams.say(GRACE, "And mine?", in_=SUPPORT, thread=asked))
+    again = await care.teams.say(GRACE, "And next month?", in_=SUPPORT, thread=asked, mention=False)
+    assert "And next month? Bye." in (await care.answer(again)).text
 
 
 async def test_what_is_not_for_care_is_left_alone(care: Care) -> None:

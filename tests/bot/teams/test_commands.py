@@ -77,9 +77,9 @@ async def test_in_a_channel_a_mention_gives_a_command_and_the_thread_has_its_ans
 async def test_without_a_mention_a_word_in_a_channel_is_nobodys_command(care: Care) -> None:
     asked = await care.teams.say(ADA, "Why is my bill so high?", in_=SUPPORT)
     await care.answer(asked)
-    await care.teams.say(GRACE, "opt out", in_=SUPPORT, thread=asked, mention=False)
+    await care.teams.say(ADA, "opt out", in_=SUPPORT, thread=asked, mention=False)
     await care.idle()
-    assert await care.service.learns_from("teams", GRACE.id)
+    assert await care.service.learns_from("teams", ADA.id)
 
 
 async def test_a_command_that_is_told_twice_is_done_once(care: Care) -> None:
