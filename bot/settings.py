@@ -62,6 +62,7 @@ class Settings:
     teams_openid_url: str = "https://login.botframework.com/v1/.well-known/openidconfiguration"
     teams_login_url: str = "https://login.microsoftonline.com/"
     teams_service_hosts: tuple[str, ...] = ("smba.trafficmanager.net", "smba.infra.gcc.teams.microsoft.com")
+    teams_public_url: str | None = None
     teams_handover_channel: str | None = None
     teams_admin_channel: str | None = None
     teams_feedback: Literal["dialog", "comment", "card"] = "dialog"
@@ -377,6 +378,7 @@ _PARSERS: Mapping[str, Callable[[str], object]] = {
     "TEAMS_OPENID_URL": _url,
     "TEAMS_LOGIN_URL": _base_url,
     "TEAMS_SERVICE_HOSTS": _no_ports,
+    "TEAMS_PUBLIC_URL": _url,
     "TEAMS_HANDOVER_CHANNEL": _teams_channel,
     "TEAMS_ADMIN_CHANNEL": _teams_channel,
     "TEAMS_FEEDBACK": _one_of("dialog", "comment", "card"),

@@ -137,6 +137,7 @@ def test_a_channel_of_teams_may_be_given_by_the_link_to_it() -> None:
         ({"TEAMS_NO_AUTH": "yes"}, "must be 1, or empty"),
         ({**TEAMS, "TEAMS_HANDOVER_CHANNEL": "support"}, "names no channel"),
         ({**TEAMS, "TEAMS_OPENID_URL": "http://keys.example.com/"}, "must begin with https://"),
+        ({**TEAMS, "TEAMS_PUBLIC_URL": "care.example.com"}, "must begin with https://"),
         ({**TEAMS, "TEAMS_SERVICE_HOSTS": "smba.trafficmanager.net:443"}, "has a port"),
         ({**TEAMS, "TEAMS_FEEDBACK": "stars"}, "must be one of dialog, comment, card"),
     ],

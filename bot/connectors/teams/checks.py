@@ -6,15 +6,19 @@ import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import aiohttp
 
 from bot.checks import Check, failed, passed, warned
+from bot.home import running
 from bot.settings import Settings, is_loopback
 
 SECTION = "teams"
 PATH: Final = "/api/messages"
 _SECONDS = 10
+_OURS = "not a request of Teams'"  # what CARE's door says to whoever comes without a token
+_GCC = "smba.infra.gcc.teams.microsoft.com"
 _SCOPE = "https://api.botframework.com/.default"
 _PORTAL = "https://entra.microsoft.com, App registrations"
 _RENEW = f'make a new secret at {_PORTAL}, "Certificates & secrets", and copy its Value (not its Secret ID) into TEAMS_APP_PASSWORD'
@@ -28,6 +32,11 @@ _REFUSALS: Final[Mapping[str, tuple[str, str, str]]] = {
         "app id",
         "the tenant knows no app with TEAMS_APP_ID",
         f'copy "Application (client) ID" and "Directory (tenant) ID" of the same app from {_PORTAL}, "Overview"',
+    ),
+    "7000229": (
+        "app id",
+        "the app has no service principal in its tenant",
+        f'az ad sp create --id <TEAMS_APP_ID>, or at {_PORTAL}, "Overview": "Create Service Principal"',
     ),
     "7000112": ("app id", "the app is disabled in its tenant", "let an administrator enable it under Enterprise applications"),
     "90002": ("tenant", "there is no tenant with TEAMS_TENANT_ID", f'copy "Directory (tenant) ID" from {_PORTAL}, "Overview"'),
@@ -46,10 +55,10 @@ async def checks(settings: Settings) -> list[Check]:
     if settings.teams_no_auth:
         return [_no_auth(settings), *_uses(settings)]
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_SECONDS)) as http:
-        asked = [_login(http, settings), _keys(http, settings)]
+        asked = [_login(http, settings), _keys(http, settings), _way_in(http, settings)]
         asked += [_way_out(http, host) for host in settings.teams_service_hosts if not is_loopback(host)]
-        login, keys, *out = await asyncio.gather(*asked)
-    return [login, keys, _way_in(settings), *out, *_uses(settings)]
+        login, keys, way_in, *out = await asyncio.gather(*asked)
+    return [login, keys, way_in, *_without_gcc(out), *_uses(settings)]
 
 
 async def _login(http: aiohttp.ClientSession, settings: Settings) -> Check:
@@ -124,11 +133,50 @@ async def _way_out(http: aiohttp.ClientSession, host: str) -> Check:
         return warned(SECTION, host, f"can't be reached ({type(error).__name__}): answers to it would not leave", then)
 
 
-def _way_in(settings: Settings) -> Check:
-    if settings.loopback:
-        detail = f"over HTTP, and CARE listens on {settings.host}:{settings.port} only"
-        return warned(SECTION, "events", detail, f"let a reverse proxy bring https://…{PATH} here; Teams can't reach this address")
-    return passed(SECTION, "events", f"over HTTP at {PATH}; Teams wants https there, by a reverse proxy")
+def _without_gcc(out: list[Check]) -> list[Check]:
+    """The host of Microsoft's GCC is of no use to most: where the others answer, its silence is no warning."""
+    if any(check.state != "ok" for check in out if check.name != _GCC) or [check.name for check in out] == [_GCC]:
+        return out
+    needless = passed(SECTION, _GCC, "can't be reached; needed only if your Teams is in GCC")
+    return [needless if check.name == _GCC and check.state != "ok" else check for check in out]
+
+
+async def _way_in(http: aiohttp.ClientSession, settings: Settings) -> Check:
+    """Knocks without a token at the address that Teams posts to: CARE's own refusal shows that everything before it works."""
+    if settings.teams_public_url is None:
+        detail = f"CARE listens on {settings.host}:{settings.port}; whether Teams can reach it is not known"
+        then = f"let a reverse proxy bring https://…{PATH} there, and set TEAMS_PUBLIC_URL to that address: then it is tried"
+        return warned(SECTION, "events", detail, then)
+    url = settings.teams_public_url.rstrip("/") + ("" if urlsplit(settings.teams_public_url).path.strip("/") else PATH)
+    try:
+        async with http.post(url, json={}, allow_redirects=False) as answer:
+            status, said = answer.status, _object(await answer.content.read(10_000)).get("error")
+    except aiohttp.ClientSSLError as error:
+        then = "get a certificate for this name that everybody trusts, with its whole chain (Caddy does it by itself)"
+        return failed(SECTION, "events", f"{url}: its TLS is no good ({type(error).__name__})", then)
+    except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        then = "mend name (DNS), firewall or proxy; if only this machine can't reach it, leave TEAMS_PUBLIC_URL empty"
+        return failed(SECTION, "events", f"{url} can't be reached ({type(error).__name__})", then)
+    if status == HTTPStatus.UNAUTHORIZED and isinstance(said, dict) and said.get("message") == _OURS:
+        return passed(SECTION, "events", f"{url} leads to CARE, which refuses whoever is not Teams")
+    return _not_ours(url, status, settings)
+
+
+def _not_ours(url: str, status: int, settings: Settings) -> Check:
+    """Something else answered."""
+    here = f"{settings.host}:{settings.port}"
+    if status in (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT):
+        if running(settings.home) is None:
+            return warned(SECTION, "events", f"{url} answers {status}: CARE is not running", "start it, then run `care doctor` again")
+        return failed(SECTION, "events", f"{url} answers {status}: the proxy does not find CARE", f"let it bring {PATH} to {here}")
+    what, then = "and CARE would answer 401", f"let the proxy bring {PATH} to {here}, and name that address in TEAMS_PUBLIC_URL"
+    if status in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED):
+        what = "the path is wrong, there or in the proxy"
+    elif status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        what, then = "not CARE refuses but something before it", f"let {PATH} through without a login; CARE verifies each request itself"
+    elif HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
+        what, then = "it leads elsewhere", "write the address that it leads to, there and as the Azure Bot's messaging endpoint"
+    return failed(SECTION, "events", f"{url} answers {status}: {what}", then)
 
 
 def _no_auth(settings: Settings) -> Check:

@@ -1,7 +1,8 @@
 """The package that makes CARE a Teams app: manifest, two icons, zipped, and checked as Teams would. Pure; asks nobody.
 
-The shape is Microsoft's schema 1.17 (learn.microsoft.com/microsoft-365/extensibility/schema); newer ones add nothing that CARE uses, and
-older tenants know this one. `make accept-teams` checks the manifest against the schema itself.
+The shape is Microsoft's schema 1.17 (learn.microsoft.com/microsoft-365/extensibility/schema), which older tenants know too. From 1.27 on a
+command may have a type, `prompt`, and a text of its own; in this one its title is all that reaches the composer. `make accept-teams`
+checks the manifest against the schema itself.
 """
 
 import io

@@ -1,15 +1,17 @@
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from click.testing import CliRunner
 
-from bot.checks import Check
+from bot.checks import Check, passed, warned
 from bot.commands import doctor
 from bot.connectors.teams.checks import checks
 from bot.settings import Settings
+from tests.bot.teams.door import Door
 from tests.fakes.teams import FakeTeams
 
 OTHER = "99999999-90ab-cdef-1234-567890abcdef"
@@ -23,8 +25,8 @@ async def teams() -> AsyncIterator[FakeTeams]:
 
 
 @pytest.fixture
-def settings(teams: FakeTeams) -> Settings:
-    return Settings(**{**WHERE, **teams.settings()})
+def settings(teams: FakeTeams, door: Door, tmp_path: Path) -> Settings:
+    return Settings(**{**WHERE, **teams.settings(), "teams_public_url": door.url, "home": tmp_path})
 
 
 async def wrong(settings: Settings) -> dict[str, Check]:
@@ -72,6 +74,7 @@ async def test_a_tenant_that_is_not_there(settings: Settings) -> None:
             "new secret",
         ),
         ({"error_description": "AADSTS7000222: The provided client secret keys are expired."}, "secret", "new secret"),
+        ({"error_codes": [7000229]}, "app id", "az ad sp create --id"),
         ({"error_codes": [53003]}, "login", "exclude this app"),
         ({"error_codes": [12345]}, "login", "https://login.microsoftonline.com/error?code=12345"),
         ({"error_codes": "7000222"}, "login", "TEAMS_LOGIN_URL"),
@@ -127,10 +130,81 @@ async def test_a_host_of_answers_that_cant_be_reached_is_a_warning(settings: Set
     assert "TEAMS_SERVICE_HOSTS" in (found["0.0.0.0"].next_step or "")  # noqa: S104
 
 
-async def test_a_loopback_bind_needs_a_reverse_proxy(settings: Settings) -> None:
-    found = (await wrong(replace(settings, host="127.0.0.1")))["events"]
+async def test_the_host_of_gcc_is_no_warning_where_the_others_answer(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    gcc, public = "smba.infra.gcc.teams.microsoft.com", "smba.trafficmanager.net"
+    away: set[str] = set()
+
+    async def way_out(_: object, host: str) -> Check:
+        return warned("teams", host, "can't be reached", "mend it") if host in away else passed("teams", host, "can be reached")
+
+    monkeypatch.setattr("bot.connectors.teams.checks._way_out", way_out)
+    for gone, hosts, told in (
+        ({gcc}, (public, gcc), set()),
+        ({gcc, public}, (public, gcc), {gcc, public}),
+        ({public}, (public, gcc), {public}),
+        ({gcc}, (gcc,), {gcc}),
+    ):
+        away = gone
+        assert set(await wrong(replace(settings, teams_service_hosts=hosts))) == told
+
+
+async def test_without_the_public_address_it_is_said_that_nobody_knows(settings: Settings) -> None:
+    found = (await wrong(replace(settings, teams_public_url=None, host="127.0.0.1")))["events"]
     assert found.state == "warning"
-    assert "reverse proxy bring https://…/api/messages" in (found.next_step or "")
+    assert "reverse proxy bring https://…/api/messages there, and set TEAMS_PUBLIC_URL" in (found.next_step or "")
+
+
+async def test_the_public_address_may_be_given_without_its_path(settings: Settings, door: Door) -> None:
+    assert await wrong(replace(settings, teams_public_url=door.url.removesuffix("/api/messages"))) == {}
+    assert door.heard == []
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "state", "said", "then"),
+    [
+        (404, "", "failed", "answers 404: the path is wrong", "bring /api/messages to 0.0.0.0:8080"),
+        (401, '{"error": {"message": "Log in"}}', "failed", "something before it", "without a login"),
+        (401, '{"error": "login"}', "failed", "something before it", "without a login"),
+        (401, "[]", "failed", "something before it", "without a login"),
+        (403, "", "failed", "something before it", "without a login"),
+        (301, "", "failed", "leads elsewhere", "messaging endpoint"),
+        (200, "Welcome", "failed", "and CARE would answer 401", "bring /api/messages to 0.0.0.0:8080"),
+        (502, "", "warning", "CARE is not running", "start it"),
+    ],
+)
+async def test_who_else_answers_at_the_public_address_is_told(
+    settings: Settings, status: int, body: str, state: str, said: str, then: str
+) -> None:
+    async def other(_: web.Request) -> web.Response:
+        return web.Response(status=status, text=body, headers={"Location": "/"} if status == 301 else {})
+
+    app = web.Application()
+    app.router.add_post("/api/messages", other)
+    async with TestServer(app) as proxy:
+        found = (await wrong(replace(settings, teams_public_url=str(proxy.make_url("/api/messages")))))["events"]
+    assert found.state == state
+    assert said in found.detail
+    assert then in (found.next_step or "")
+
+
+async def test_a_proxy_that_does_not_find_a_care_that_runs_is_wrong(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.connectors.teams.checks.running", lambda _: object())
+
+    async def lost(_: web.Request) -> web.Response:
+        return web.Response(status=502)
+
+    app = web.Application()
+    app.router.add_post("/api/messages", lost)
+    async with TestServer(app) as proxy:
+        found = (await wrong(replace(settings, teams_public_url=str(proxy.make_url("/")))))["events"]
+    assert (found.state, "the proxy does not find CARE" in found.detail) == ("failed", True)
+
+
+async def test_bad_tls_and_a_dead_server_at_the_public_address_are_told(settings: Settings, door: Door) -> None:
+    no_tls = (await wrong(replace(settings, teams_public_url=door.url.replace("http://", "https://"))))["events"]
+    assert (no_tls.state, "TLS" in no_tls.detail, "certificate" in (no_tls.next_step or "")) == ("failed", True, True)
+    dead = (await wrong(replace(settings, teams_public_url="http://127.0.0.1:9/api/messages")))["events"]
+    assert (dead.state, "can't be reached" in dead.detail, "firewall" in (dead.next_step or "")) == ("failed", True, True)
 
 
 async def test_without_authentication_nothing_is_asked_and_it_is_said(teams: FakeTeams) -> None:
