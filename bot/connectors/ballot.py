@@ -39,9 +39,12 @@ class Ballot:
         self._latest: OrderedDict[tuple[str, str], str] = OrderedDict()
 
     async def cast(self, vote: Vote) -> Turn | None:
-        """Keeps a vote; None for one that a later one has overtaken. Raises UnknownTurn, NotYours."""
+        """Keeps a vote; None for one that a later one has overtaken. Raises UnknownTurn, NotYours.
+
+        What is still being written is no answer yet: nobody can have meant it.
+        """
         turn = await self._service.answered_by(self._platform, vote.message)
-        if turn is None or vote.turn_id not in (None, turn.id):
+        if turn is None or vote.turn_id not in (None, turn.id) or not turn.status.final:
             raise UnknownTurn("that message carries no such answer")
         key = (turn.id, vote.user)
         latest = self._latest.get(key, "")

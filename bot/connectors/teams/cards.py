@@ -92,12 +92,12 @@ def confirmed(turn_id: str, verdict: Verdict) -> dict[str, Any]:
     return rating(turn_id, told=CONFIRMED[verdict])
 
 
-def feedback(verdict: Verdict, *, reason: str = "", correction: str = "") -> dict[str, Any]:
+def feedback(turn_id: str, verdict: Verdict, *, reason: str = "", correction: str = "") -> dict[str, Any]:
     """Teams' own dialog after a thumb: what was wrong, what should it have said? With what was said of it before."""
     asked: Sequence[Json] = _words(REASON, CORRECTION, reason, correction)
     if verdict == 1:
         asked = [_input(REASON, "What was good about it?", "For example: exactly the number that I needed", reason)]
-    send = {"type": "Action.Submit", "title": "Send", "data": {VERB: EXPLAIN, VERDICT: verdict}}
+    send = {"type": "Action.Submit", "title": "Send", "data": {VERB: EXPLAIN, TURN: turn_id, VERDICT: verdict}}
     return _card([_hint(CONFIRMED[verdict]), *asked, _hint(_MAY_LEARN)], [send])
 
 

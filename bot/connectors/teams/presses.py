@@ -63,6 +63,7 @@ class Feedback:
     verdict: Verdict
     reason: str | None = None
     correction: str | None = None
+    turn_id: str | None = None  # the answer that the dialog was opened for; None: Teams' own, which does not say
 
 
 def presser(activity: Json) -> Presser:
@@ -124,7 +125,7 @@ def feedback(activity: Json) -> Feedback:
     verdict = _verdict(value)
     said = _said(value.get("feedback"))
     reason = entered(said, cards.REASON) or entered(said, "feedbackText")
-    return Feedback(by, verdict, reason, entered(said, cards.CORRECTION))
+    return Feedback(by, verdict, reason, entered(said, cards.CORRECTION), events.text(said, cards.TURN) or None)
 
 
 def entered(data: Json, name: str) -> str | None:

@@ -59,18 +59,18 @@ class Votes:
         """`message/fetchTask`: keeps the thumb at once, and asks what there is to say about it. Raises InvokeRefused."""
         thumb = presses.thumb(activity)
         try:
-            await self._keep(thumb)
+            turn = await self._keep(thumb) or await self._answer(thumb)
         except UnknownTurn:
             return _told(UNATTRIBUTED)
         except NotYours as error:
             return _told(ballot.refusal(error))
-        return _asked(thumb.verdict, await self._said_before(thumb))
+        return _asked(turn, thumb.verdict, await self._said_before(turn, thumb))
 
     async def explained(self, activity: Json) -> Json:
         """`message/submitAction`: the thumb, with what was said. Raises InvokeRefused."""
         feedback = presses.feedback(activity)
         try:
-            await self._keep(feedback)
+            await self._keep(feedback, feedback.turn_id)
         except UnknownTurn:
             log.info("a thumb names no answer", extra={"platform": PLATFORM})
         except NotYours as error:
@@ -95,10 +95,16 @@ class Votes:
         carried = [] if turn_id is None else await self._service.carried(turn_id)
         return next((each for each in carried if parse(each).place == place), "")
 
-    async def _said_before(self, thumb: Feedback) -> tuple[str, str]:
+    async def _answer(self, thumb: Feedback) -> Turn:
+        """What a thumb is about that a later one has overtaken. Raises UnknownTurn."""
+        turn = await self._service.answered_by(PLATFORM, str(thumb.by.message))
+        if turn is None:
+            raise UnknownTurn("it was erased in between")
+        return turn
+
+    async def _said_before(self, turn: Turn, thumb: Feedback) -> tuple[str, str]:
         """What this person said of this answer, for the same thumb."""
-        turn = None if thumb.by.message is None else await self._service.answered_by(PLATFORM, str(thumb.by.message))
-        current = None if turn is None else await self._service.current_vote(turn.id, thumb.by.user)
+        current = await self._service.current_vote(turn.id, thumb.by.user)
         if current is None or current.verdict != thumb.verdict:
             return "", ""
         return current.reason or "", current.correction or ""
@@ -149,8 +155,8 @@ def _thumbs(activity: Json, name: str) -> list[Verdict]:
     return [_THUMBS[each] for each in found if each in _THUMBS]
 
 
-def _asked(verdict: Verdict, before: tuple[str, str]) -> Json:
-    card = cards.feedback(verdict, reason=before[0], correction=before[1])
+def _asked(turn: Turn, verdict: Verdict, before: tuple[str, str]) -> Json:
+    card = cards.feedback(turn.id, verdict, reason=before[0], correction=before[1])
     dialog = {"title": DIALOG_TITLE[verdict], "width": "medium", "height": "medium", "card": cards.attachment(card)}
     return {"task": {"type": "continue", "value": dialog}}
 

@@ -37,7 +37,7 @@ def notice(text: str) -> Notice:
 
 MADE: dict[str, Callable[[str], dict[str, object]]] = {
     "rating": lambda text: cards.rating("t1", told=text[:100]),
-    "feedback": lambda text: cards.feedback(-1, reason=text, correction=text),
+    "feedback": lambda text: cards.feedback("t1", -1, reason=text, correction=text),
     "forget": lambda text: cards.forget("29:1"),
     "hand-over": lambda text: cards.handover("h1", text[:80], [turn(text, text)] * 30, told=text[:200]),
     "handed back": lambda text: cards.handover("h1", "Ada", [turn(text, text)] * 3, ended_by=text[:80]),

@@ -1,5 +1,6 @@
 """What people think of an answer in Teams: kept, changed, withdrawn, and visibly so."""
 
+import asyncio
 import copy
 import json
 
@@ -190,6 +191,38 @@ async def test_a_rating_is_attributed_to_the_answer_and_its_lora_and_the_night_c
         assert candidate.example.turn_ids == (turn["id"],)
         assert candidate.example.response == "You called Norway, which is outside your contract."
         assert candidate.example.raters == (f"teams:{ADA.id}",)
+
+
+async def test_a_dialog_that_was_opened_for_the_old_answer_corrects_no_new_one(care: Care, answer: Message) -> None:
+    asked = next(message for message in care.teams.world.messages(answer.chat) if message.text == "Why is my bill so high?")
+    dialog = await care.teams.open_feedback(ADA, answer, "dislike")
+    await care.teams.edit(asked, "When do you open?")
+    await care.teams.until(lambda: "When do you open? Bye." in answer.text)
+    await care.idle()
+    sent = await care.teams.submit_feedback(ADA, answer, "dislike", dialog, inputs={cards.CORRECTION: "It is the roaming"})
+    assert not sent.failed
+    old, new = care.turns()
+    assert new["replaces"] == old["id"]
+    assert [rating for rating in care.ratings() if rating["turn_id"] == new["id"]] == []
+    assert unattributed(care) == [(ADA.id, -1, "It is the roaming")]
+
+
+@pytest.mark.parametrize("thumb", ["like", "dislike"])
+async def test_a_thumb_at_what_is_still_being_written_counts_for_no_answer(start: Start, thumb: str) -> None:
+    steps = asyncio.Semaphore(0)
+    async with start(ScriptedEngine(step=steps.acquire)) as care:
+        asked = await care.teams.say(ADA, "Why is my bill so high?", in_=SUPPORT)
+        [begun] = await care.teams.until(lambda: care.teams.replies(asked))
+        value = {"actionName": "feedback", "actionValue": {"reaction": thumb}}
+        told = await care.teams.invoke(ADA, "message/fetchTask", value, begun.chat, begun.place, replyToId=begun.id)
+        assert "teaches me nothing" in json.dumps(told.response)
+        await care.teams.react(ADA, begun, thumb)
+        for _ in range(100):
+            steps.release()
+        await care.idle()
+        assert begun.text.endswith("Bye.")
+        assert care.ratings() == []
+        assert len(unattributed(care)) == 1
 
 
 # Reactions.
