@@ -43,11 +43,8 @@ class Erasing(Threads):
             db.execute("DELETE FROM erasures WHERE person = ? AND examples IS NULL", (f"{platform}:{user_id}",))
             examples = [f"turn/{row['id']}" for row in db.execute(_TAINTED, {"platform": platform, "user": user_id})]
             names = self._names_that_may_come_again(platform, user_id, now - _MAY_COME_AGAIN)
-            db.execute(
-                "DELETE FROM newest WHERE platform = ?1 AND conversation_id IN "
-                "(SELECT conversation_id FROM turns WHERE platform = ?1 AND user_id = ?2)",
-                who,
-            )
+            db.execute(f"DELETE FROM newest WHERE {_THEIRS_TO_GO_ON}", who)
+            db.execute(_KEEP_WAYS_TO_REMOVALS, who)
             self._erase_reviews(f"{platform}:{user_id}")
             ratings = self._erase_ratings(platform, user_id)
             turns = db.execute("DELETE FROM turns WHERE platform = ? AND user_id = ?", who).rowcount
@@ -110,6 +107,10 @@ class Erasing(Threads):
     def to_take_away(self, platform: str) -> list[str]:
         """The messages that carried replies to what was deleted, and may still stand there."""
         return [str(row["message"]) for row in self._rows("SELECT message FROM removals WHERE platform = ? ORDER BY message", (platform,))]
+
+    def way_to_removal(self, platform: str, message: str) -> str | None:
+        """How the place of such a message is written to, where its person was forgotten since."""
+        return self._first("SELECT address FROM removals WHERE platform = ? AND message = ? AND address IS NOT NULL", (platform, message))
 
     def taken_away(self, platform: str, message: str) -> None:
         """That message is gone."""
@@ -200,6 +201,9 @@ class Erasing(Threads):
             "addresses": self._dicts(
                 "SELECT place, address, reached_at FROM addresses WHERE platform = ? AND user_id = ? ORDER BY place", who
             ),
+            "conversations_gone_on_with": self._dicts(
+                f"SELECT place, conversation_id FROM newest WHERE {_THEIRS_TO_GO_ON} ORDER BY place", who
+            ),
             "introduced_at": self._first("SELECT at FROM introduced WHERE platform = ? AND user_id = ?", who),
             "opted_out_at": self._first("SELECT at FROM opt_outs WHERE platform = ? AND user_id = ?", who),
         }
@@ -262,6 +266,25 @@ class Erasing(Threads):
         rows = self._rows(sql, values)
         return str(rows[0][0]) if rows else None
 
+
+# What goes on where they asked, or where nobody else reads: a conversation that was only begun has no turn to know it by.
+_THEIRS_TO_GO_ON = """
+    platform = ?1 AND (
+        conversation_id IN (SELECT conversation_id FROM turns WHERE platform = ?1 AND user_id = ?2)
+        OR place IN (SELECT place FROM addresses WHERE platform = ?1 AND user_id = ?2)
+        OR EXISTS (
+            SELECT 1 FROM turns WHERE platform = ?1 AND user_id = ?2 AND private = 1
+                AND substr(turns.conversation_id || '/', 1, length(newest.place) + 1) = newest.place || '/'
+        )
+    )
+"""
+
+# Answers that wait to be taken away out of a chat that will be reached no more.
+_KEEP_WAYS_TO_REMOVALS = """
+    UPDATE removals SET address = found.address FROM addresses found
+    WHERE removals.platform = ?1 AND found.platform = ?1 AND found.user_id = ?2
+        AND substr(removals.message, 1, length(found.place) + 1) = found.place || '/'
+"""
 
 # Turns whose training rows hold words of a person. Only rated turns ever became one.
 _TAINTED = """

@@ -278,3 +278,22 @@ def addresses(db: Database) -> None:
         """
     )
     db.execute("CREATE INDEX unattributed_ratings_by_user ON unattributed_ratings (platform, user_id)")
+
+
+@migrations()
+def order_of_replies(db: Database) -> None:
+    """Which message of a reply comes after which: names do not always sort as they were written."""
+    db.execute("ALTER TABLE replies ADD COLUMN number INTEGER NOT NULL DEFAULT 0")
+    db.execute(
+        """
+        UPDATE replies SET number = (
+            SELECT count(*) FROM replies earlier WHERE earlier.turn_id = replies.turn_id AND earlier.message < replies.message
+        )
+        """
+    )
+
+
+@migrations()
+def ways_to_removals(db: Database) -> None:
+    """How the place of a message is written to that is to be taken away, where its person was forgotten since."""
+    db.execute("ALTER TABLE removals ADD COLUMN address TEXT")

@@ -50,6 +50,10 @@ class Records:
         """The names of messages that carried replies to what was deleted, and may still stand there."""
         return await self._archive.run(Store.to_take_away, platform)
 
+    async def way_to_removal(self, platform: str, message: str) -> str | None:
+        """How the place of such a message is written to, where its person was forgotten since."""
+        return await self._archive.run(Store.way_to_removal, platform, message)
+
     async def taken_away(self, platform: str, message: str) -> None:
         """A message that carried a reply to what was deleted is gone."""
         await self._archive.run(Store.taken_away, platform, message)
@@ -75,9 +79,9 @@ class Records:
         """What everybody is told of CARE."""
         return self._domains.notice
 
-    async def introduced(self, platform: str, user_id: str) -> None:
-        """This person was told."""
-        await self._archive.run(Store.introduced, platform, user_id, now())
+    async def introduced(self, platform: str, user_id: str, turn_id: str | None = None) -> None:
+        """This person was told what CARE is, below the answer of a turn or by itself."""
+        await self._archive.run(Store.introduced, platform, user_id, now(), turn_id)
 
     async def conversations(self, platform: str, user_id: str) -> list[ConversationHead]:
         """A person's conversations, the last used first."""

@@ -28,6 +28,7 @@ from bot.handovers import Handovers
 from bot.learning import Learning
 from bot.rows import HISTORY_TURNS, REPLACED, prompt_to_json, time_to_text, to_head
 from bot.statements import translated
+from bot.threads import NEXT_NUMBER
 from bot.turns import Conversation, ConversationHead, Question, Rating, Reply, Status, Turn
 
 __all__ = [
@@ -148,9 +149,10 @@ class Store(Learning, Handovers, Addresses, Erasing):
         with self._write() as db:
             db.execute("UPDATE turns SET reply_ref = ? WHERE id = ? AND status IN ('received', 'answering')", (reply_ref, turn_id))
             db.execute(
-                """
-                INSERT INTO replies (platform, message, turn_id) SELECT platform, ?, id FROM turns WHERE id = ?
-                ON CONFLICT (platform, message) DO UPDATE SET turn_id = excluded.turn_id
+                f"""
+                INSERT INTO replies (platform, message, turn_id, number) SELECT platform, ?, id, {NEXT_NUMBER} FROM turns WHERE id = ?
+                ON CONFLICT (platform, message) DO UPDATE SET turn_id = excluded.turn_id, number = excluded.number
+                WHERE replies.turn_id <> excluded.turn_id
                 """,
                 (reply_ref, turn_id),
             )

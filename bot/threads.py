@@ -15,6 +15,10 @@ def tombstone(kind: str, *parts: str) -> str:
     return hashlib.sha256("\0".join((kind, *parts)).encode()).hexdigest()
 
 
+# Of a turn: where the next of the messages that carry its reply stands among them.
+NEXT_NUMBER = "(SELECT coalesce(max(number), -1) + 1 FROM replies WHERE turn_id = turns.id)"
+
+
 class Threads(Statements):
     """Methods of `Store`."""
 
@@ -30,16 +34,16 @@ class Threads(Statements):
 
     def carried(self, turn_id: str) -> list[str]:
         """The names of the messages that carry a reply, in order."""
-        rows = self._rows("SELECT message FROM replies WHERE turn_id = ? ORDER BY message", (turn_id,))
+        rows = self._rows("SELECT message FROM replies WHERE turn_id = ? ORDER BY number, message", (turn_id,))
         return [str(row["message"]) for row in rows]
 
     def carries(self, platform: str, message: str, turn_id: str) -> None:
         """This message carries a reply, or a part of it; of several turns the newest counts. Nothing for a turn that is gone."""
         with self._write() as db:
             db.execute(
-                """
-                INSERT INTO replies (platform, message, turn_id) SELECT ?1, ?2, id FROM turns WHERE id = ?3
-                ON CONFLICT (platform, message) DO UPDATE SET turn_id = excluded.turn_id
+                f"""
+                INSERT INTO replies (platform, message, turn_id, number) SELECT ?1, ?2, id, {NEXT_NUMBER} FROM turns WHERE id = ?3
+                ON CONFLICT (platform, message) DO UPDATE SET turn_id = excluded.turn_id, number = excluded.number
                 WHERE (SELECT rowid FROM turns WHERE id = excluded.turn_id) > (SELECT rowid FROM turns WHERE id = replies.turn_id)
                 """,
                 (platform, message, turn_id),
@@ -112,12 +116,15 @@ class Threads(Statements):
         """Whether a person was told what CARE is."""
         return bool(self._rows("SELECT 1 FROM introduced WHERE platform = ? AND user_id = ?", (platform, user_id)))
 
-    def introduced(self, platform: str, user_id: str, now: datetime) -> None:
-        """This person was told."""
+    def introduced(self, platform: str, user_id: str, now: datetime, turn_id: str | None = None) -> None:
+        """This person was told; below the answer of a turn, it counts only while that turn is kept: they may be forgotten meanwhile."""
         with self._write() as db:
             db.execute(
-                "INSERT INTO introduced (platform, user_id, at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-                (platform, user_id, time_to_text(now)),
+                """
+                INSERT INTO introduced (platform, user_id, at) SELECT ?1, ?2, ?3
+                WHERE ?4 IS NULL OR EXISTS (SELECT 1 FROM turns WHERE id = ?4) ON CONFLICT DO NOTHING
+                """,
+                (platform, user_id, time_to_text(now), turn_id),
             )
 
     def current_vote(self, turn_id: str, user_id: str) -> Rating | None:

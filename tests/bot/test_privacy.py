@@ -133,6 +133,34 @@ def test_a_person_leaves_no_byte_in_the_database_or_its_log(store: Store, shelf:
     assert store.answered_by("slack", "r ada1") is None
 
 
+def test_who_is_forgotten_while_an_answer_introduces_care_is_not_remembered_as_introduced(store: Store, shelf: Shelf, home: Path) -> None:
+    ask(store, "ada1", ADA, "hello")
+    forgetting.forget(store, shelf, home, "slack", ADA)
+    store.introduced("slack", ADA, now(), "ada1")
+    assert store.kept_of("slack", ADA)["introduced_at"] is None
+    assert not store.is_introduced("slack", ADA)
+
+
+@pytest.mark.parametrize(
+    ("platform", "place", "first", "begun"),
+    [("slack", "T1/D1", "T1/D1/1.0", "T1/D1/2.0"), ("teams", "a:chat", "a:chat", "a:chat/new/7"), ("teams", "a:chat", "", "a:chat/new/7")],
+)
+def test_a_conversation_that_was_only_begun_is_given_out_and_forgotten_too(
+    store: Store, shelf: Shelf, home: Path, platform: str, place: str, first: str, begun: str
+) -> None:
+    """Asked, then `new`, then `forget me`."""
+    if first:
+        store.receive(Question(platform, "Ev1", first, ADA, "hello", now()), "t1", "other")
+    else:
+        store.reached(platform, place, "address", ADA, now())
+    store.begin_new(platform, place, begun)
+    store.begin_new(platform, f"{place}2", f"{begun}2")
+    assert store.kept_of(platform, ADA)["conversations_gone_on_with"] == [{"place": place, "conversation_id": begun}]
+    forgetting.forget(store, shelf, home, platform, ADA)
+    assert store.newest(platform, place) is None
+    assert store.newest(platform, f"{place}2") == f"{begun}2", "somebody else's goes on"
+
+
 def test_others_keep_what_is_theirs(store: Store, shelf: Shelf, home: Path) -> None:
     people(store)
     before = store.kept_of("slack", BOB)["turns"]

@@ -2,9 +2,12 @@
 
 import asyncio
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from sqlite_utils import Database
 
+from bot.migrations import migrations
 from bot.store import Forgotten, NotYours, Store
 from bot.turns import Question, Rating, Status, Turn, now
 from tests.bot.conftest import Care, StartCare
@@ -128,6 +131,39 @@ async def test_of_two_turns_in_one_message_the_newest_counts(care: Care, platfor
     assert (await care.service.answered_by("slack", "T1/C1/7.0")).id == second.id
     await care.service.carries("slack", "T1/C1/8.0", "no such turn")
     assert await care.service.answered_by("slack", "T1/C1/8.0") is None
+
+
+async def test_the_messages_of_an_answer_stand_in_the_order_in_which_they_were_written(care: Care, platform: Platform) -> None:
+    first = await asked(care)
+    written = ["T1/C1/a-0000l", "T1/C1/1764116315000", "T1/C1/0f2c", "T1/C1/1764116315001"]
+    for message in [*written, written[0]]:
+        await care.service.carries("slack", message, first.id)
+    before = await care.service.carried(first.id)
+    assert [message for message in before if message in written] == written
+    edited = await care.service.edit(replace(QUESTION, event_id="Ev2", edition="2.0", text="Why is my phone slow?"))
+    assert edited is not None
+    again = await care.service.wait(edited[0].id)
+    assert await care.service.carried(again.id) == before
+
+
+def test_answers_from_before_messages_were_numbered_keep_their_order(tmp_path: Path) -> None:
+    db = Database(tmp_path / "care.db")
+    migrations.apply(db, stop_before="order_of_replies")
+    db["turns"].insert(
+        {
+            **dict.fromkeys(("id", "event_id", "conversation_id", "user_id", "question", "domain", "asked_at"), "t1"),
+            "platform": "slack",
+            "private": 0,
+            "status": "delivered",
+        }
+    )
+    for ts in ("3.0", "1.0", "2.0"):
+        db["replies"].insert({"platform": "slack", "message": f"T1/C1/{ts}", "turn_id": "t1"})
+    db.close()
+    store = Store(tmp_path / "care.db")
+    store.carries("slack", "T1/C1/0.5", "t1")
+    assert store.carried("t1") == ["T1/C1/1.0", "T1/C1/2.0", "T1/C1/3.0", "T1/C1/0.5"]
+    store.close()
 
 
 async def test_a_conversation_is_known_once_something_was_asked_in_it(care: Care, platform: Platform) -> None:

@@ -309,4 +309,4 @@ class Writer:
 
     async def _introduced(self) -> None:
         if self._introduces and not self._insistence.bare:
-            await self._workspace.service.introduced(PLATFORM, self._turn.question.user_id)
+            await self._workspace.service.introduced(PLATFORM, self._turn.question.user_id, self._turn.id)

@@ -310,7 +310,7 @@ class Writer:
 
     async def _introduced(self) -> None:
         if self._notice is not None and not self._insistence.gives_up:
-            await self._workspace.service.introduced(PLATFORM, self._turn.question.user_id)
+            await self._workspace.service.introduced(PLATFORM, self._turn.question.user_id, self._turn.id)
 
     async def _settle(self, number: int, shape: Json) -> None:
         while number < len(self._posts):

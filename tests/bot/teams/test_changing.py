@@ -63,10 +63,11 @@ async def test_an_edit_while_it_is_being_answered_is_answered_once(start: Start,
         assert not care.connector._deliveries._open
 
 
-async def test_a_shorter_answer_to_an_edited_question_leaves_nothing_of_the_longer_one(start: Start) -> None:
+@pytest.mark.parametrize("where", PLACES)
+async def test_a_shorter_answer_to_an_edited_question_leaves_nothing_of_the_longer_one(start: Start, teams: FakeTeams, where: str) -> None:
     long = ["Restart the router and wait.\n\n" * 4] * 300
     async with start(ScriptedEngine(lambda request: long if "long" in request.messages[-1].content else ["Short."])) as care:
-        asked = await care.teams.say(ADA, "long", in_=SUPPORT)
+        asked = await care.teams.say(ADA, "long", in_=chat(teams, where))
         first, second = await care.answers(asked, 2)
         await care.teams.edit(asked, "brief")
         await care.teams.until(lambda: second.deleted and first.text.startswith("Short."))
@@ -140,8 +141,9 @@ async def test_a_deletion_undone_brings_nothing_back(care: Care) -> None:
     assert care.turns() == []
 
 
+@pytest.mark.parametrize("forgotten", [False, True])
 async def test_what_teams_could_not_take_away_is_taken_away_after_the_next_start(
-    start: Start, teams: FakeTeams, monkeypatch: pytest.MonkeyPatch
+    start: Start, teams: FakeTeams, monkeypatch: pytest.MonkeyPatch, forgotten: bool
 ) -> None:
     monkeypatch.setattr(tasks, "_CLOSE_SECONDS", 0.1)
     async with start() as care:
@@ -150,11 +152,15 @@ async def test_what_teams_could_not_take_away_is_taken_away_after_the_next_start
         teams.faults.outage("delete", times=1000)
         await teams.delete(asked)
         await teams.until(lambda: not care.turns())
+        if forgotten:
+            await care.service.forget("teams", ADA.id)
+            assert care.store.personal_address("teams", ADA.id) is None
     teams.faults.clear()
     assert not answer.deleted
     async with start() as care:
         await teams.until(lambda: answer.deleted)
         await teams.until(lambda: not care.store.to_take_away("teams"))
+        assert care.rows("SELECT * FROM removals") == []
 
 
 @pytest.mark.parametrize("where", PLACES)

@@ -164,7 +164,7 @@ class Connector:
         return 201, {"id": self._post(chat, place, activity).id}
 
     def _post(self, chat: Chat, place: str, activity: Json, streaming: bool = False) -> Message:
-        new = self._teams.world.new_id()
+        new = self._teams.world.new_stream_id() if streaming else self._teams.world.new_id()
         if chat.kind == "channel" and ";" not in place:
             place = f"{place};messageid={new}"
         return self._teams.world.add(Message(new, chat, place, None, activity, self._teams.clock(), streaming))

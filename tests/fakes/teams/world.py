@@ -1,6 +1,7 @@
 """What a Teams tenant holds: people, chats, channels, messages. Knows nothing of HTTP, tokens or activities' envelopes."""
 
 import hashlib
+import string
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -17,6 +18,8 @@ TENANT, OTHER_TENANT = "72f988bf-0000-41af-91ab-2d7cd011db47", "0badcafe-0000-41
 APP_ID, APP_NAME = "c9e8c047-2a74-40a2-b28a-b162d5f5327c", "CARE"
 BOT_ID = f"28:{APP_ID}"
 CARD, CONSENT = "application/vnd.microsoft.card.adaptive", "application/vnd.microsoft.teams.card.file.consent"
+
+_DIGITS = string.digits + string.ascii_lowercase
 
 
 def _digest(*words: str) -> str:
@@ -179,11 +182,21 @@ class World:
         self.log: dict[str, dict[str, Message]] = defaultdict(dict)  # chat id → id → message, the oldest first
         self.listeners: list[Callable[[], None]] = []
         self._last_ms = 0
+        self._streams = 20
 
     def new_id(self) -> str:
         """A message's id: milliseconds, as Teams names messages; never the same twice."""
         self._last_ms = max(self._last_ms + 1, int(time.time() * 1000))
         return str(self._last_ms)
+
+    def new_stream_id(self) -> str:
+        """The id of a message that streams, as Microsoft's pages show it: "a-0000l"."""
+        self._streams += 1
+        number, digits = self._streams, ""
+        while number:
+            number, digit = divmod(number, 36)
+            digits = _DIGITS[digit] + digits
+        return f"a-{digits:0>5}"
 
     def know(self, chat: Chat) -> Chat:
         """The app is in this chat."""
