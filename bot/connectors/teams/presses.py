@@ -124,7 +124,7 @@ def feedback(activity: Json) -> Feedback:
     value = _action_value(_object(activity, "value"))
     verdict = _verdict(value)
     said = _said(value.get("feedback"))
-    reason = entered(said, cards.REASON) or entered(said, "feedbackText")
+    reason = entered(said, cards.REASON) or _comment(said)
     return Feedback(by, verdict, reason, entered(said, cards.CORRECTION), events.text(said, cards.TURN) or None)
 
 
@@ -138,6 +138,14 @@ def entered(data: Json, name: str) -> str | None:
     if len(found) > cards.INPUT_CHARS:
         raise InvokeRefused(400, TOO_LONG)
     return found.strip() or None
+
+
+def _comment(said: Json) -> str | None:
+    """What somebody wrote into Teams' own dialog, which has no limit that we could set: cut visibly. Raises InvokeRefused."""
+    found = said.get("feedbackText")
+    if found is not None and not isinstance(found, str):
+        raise InvokeRefused(400, "feedbackText must be text")
+    return cards.cut((found or "").strip(), cards.INPUT_CHARS) or None
 
 
 def verdict(data: Json) -> Verdict:

@@ -220,7 +220,7 @@ async def test_a_thumb_at_what_is_still_being_written_counts_for_no_answer(start
         for _ in range(100):
             steps.release()
         await care.idle()
-        assert begun.text.endswith("Bye.")
+        assert "so high? Bye." in begun.text
         assert care.ratings() == []
         assert len(unattributed(care)) == 1
 
@@ -438,6 +438,18 @@ async def test_words_that_are_too_long_are_refused_and_the_thumb_stays(care: Car
         assert "at most" in json.dumps(sent.response)
     [rating] = care.ratings()
     assert (rating["verdict"], rating["correction"], rating["reason"]) == (-1, None, None)
+
+
+async def test_a_long_comment_in_teams_own_dialog_is_cut_and_not_lost(start: Start) -> None:
+    async with start(teams_feedback="comment") as care:
+        answer = await care.answer(await care.teams.say(ADA, "Why is my bill so high?"))
+        outcome = await care.teams.feedback(ADA, answer, "dislike", "outdated, " * 1000)
+        assert not outcome.failed
+        [rating] = care.ratings()
+        kept = str(rating["reason"])
+        assert kept.startswith("outdated, outdated, ")
+        assert kept.endswith("…")
+        assert len(kept) == cards.INPUT_CHARS
 
 
 @pytest.mark.parametrize(
