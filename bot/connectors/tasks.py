@@ -3,13 +3,17 @@
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 from bot.store import StoreError
 
 log = logging.getLogger(__name__)
 
 _CLOSE_SECONDS = 5.0
+
+T = TypeVar("T")
 
 
 class Tasks:
@@ -46,6 +50,28 @@ class Tasks:
             log.exception("a task broke", extra=told)
 
 
+class Owned:
+    """Work for somebody who waits for it, and may leave: it is done all the same."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def finish(self, work: Coroutine[None, None, T]) -> T:
+        """What it gives, to whoever is still there."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return await asyncio.shield(task)
+
+    async def close(self) -> None:
+        """Lets what runs finish for a moment, and ends the rest."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_CLOSE_SECONDS)
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
 class Once:
     """Remembers names for as long as there is room: for notes that need not be said again."""
 
@@ -62,6 +88,13 @@ class Once:
             self._names.popitem(last=False)
         return True
 
-    def again(self, name: str) -> None:
-        """It failed: the next time is the first."""
-        self._names.pop(name, None)
+    @contextmanager
+    def trying(self, name: str) -> Iterator[bool]:
+        """True the first time. What fails, however it does, was none: the next time is the first."""
+        first = self.first(name)
+        try:
+            yield first
+        except BaseException:
+            if first:
+                self._names.pop(name, None)
+            raise

@@ -118,6 +118,8 @@ class SlackConnector:
 
     async def close(self) -> None:
         """After the drain."""
+        if self._webhook is not None:
+            await self._webhook.close()
         await self._workspace.close()
 
     async def _take(self, envelope: Envelope) -> dict[str, object] | None:

@@ -11,7 +11,7 @@ from bot.connectors.slack.events import Said
 from bot.connectors.slack.names import PLATFORM, Name, asked_in, parse
 from bot.connectors.slack.workspace import Workspace
 from bot.connectors.tasks import Once
-from bot.store import StoreError, UnknownHandover, UnknownTurn
+from bot.store import UnknownHandover, UnknownTurn
 from bot.turns import ExpertReply, Handover, Turn
 
 log = logging.getLogger(__name__)
@@ -45,14 +45,10 @@ class Handovers:
 
     async def asked_for(self, said: Said, conversation: str) -> None:
         """Somebody wrote that they want a person."""
-        if not self._once.first(f"human {said.name}"):
-            return
-        try:
-            told = await self.begin(said.user, conversation, said.name.beside(said.root))
-        except StoreError:
-            self._once.again(f"human {said.name}")
-            raise
-        self._workspace.say(said.name.channel, told, notes.note(told), said.root)
+        with self._once.trying(f"human {said.name}") as first:
+            if first:
+                told = await self.begin(said.user, conversation, said.name.beside(said.root))
+                self._workspace.say(said.name.channel, told, notes.note(told), said.root)
 
     async def begin(self, user: str, conversation: str, thread: Name | None = None) -> str:
         """Hands a conversation over; what to tell the asker. Raises StoreError."""
@@ -153,10 +149,11 @@ class Handovers:
     async def _warn(self, said: Said) -> None:
         """A post whose receipt got lost is made again, and only the second is known: nobody must write under the first unheard."""
         me = self._workspace.identity.user
-        if said.under != me or events.mentions(said.text, me) or not self._once.first(f"expert {said.name}"):
+        if said.under != me or events.mentions(said.text, me):
             return
-        if not await self._service.known(PLATFORM, str(said.name.beside(said.root))):
-            self._workspace.whisper(said.name.channel, said.user, NOBODYS, thread_ts=said.thread)
+        with self._once.trying(f"expert {said.name}") as first:
+            if first and not await self._service.known(PLATFORM, str(said.name.beside(said.root))):
+                self._workspace.whisper(said.name.channel, said.user, NOBODYS, thread_ts=said.thread)
 
     async def bring(self, handover: Handover, reply: ExpertReply) -> None:
         """Brings an expert's words to the asker. Raises SlackError."""
@@ -176,13 +173,12 @@ class Handovers:
         handover = await self._service.handover_at(PLATFORM, str(post))
         if handover is None or handover.id != events.text(action, "value") or post.channel != self.channel:
             raise UnknownHandover("there is no such hand-over in that message")
-        if handover.ended_at is None and self._once.first(f"back {handover.id}"):
-            try:
+        if handover.ended_at is not None:
+            return
+        with self._once.trying(f"back {handover.id}") as first:
+            if first:
                 await self._service.hand_back(handover.id)
-            except StoreError:
-                self._once.again(f"back {handover.id}")
-                raise
-            self._workspace.spawn(self._show_ended(handover, post, events.text(body, "user", "id")), "the end of a hand-over")
+                self._workspace.spawn(self._show_ended(handover, post, events.text(body, "user", "id")), "the end of a hand-over")
 
     async def _show_ended(self, handover: Handover, post: Name, expert: str) -> None:
         """Tells the asker, and takes the button away."""

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from bot.connectors.tasks import Owned
+
 log = logging.getLogger(__name__)
 
 PATH = "/slack/events"
@@ -93,6 +95,7 @@ class Webhook:
         self._signatures = signatures
         self._handle = handle
         self._taking = True
+        self._taken = Owned()
         self._told_at = -_WRONG_PATH_LOG_SECONDS
 
     def routes(self) -> list[web.RouteDef]:
@@ -112,12 +115,20 @@ class Webhook:
         except Forged as error:
             self._tell(str(error))
             return _response(Answer(401, "not a request of Slack's"))
+        return _response(await self._taken.finish(self._signed(body, request.content_type, signature)))
+
+    async def close(self) -> None:
+        """What was accepted is done first."""
+        await self._taken.close()
+
+    async def _signed(self, body: bytes, content_type: str, signature: str) -> Answer:
+        """To its end, whether its sender waits for it or hangs up."""
         answer = Answer(500)
         try:
-            answer = await self._answer(body, request.content_type)
+            answer = await self._answer(body, content_type)
         finally:
             (self._signatures.answered if answer.status == 200 else self._signatures.refused)(signature)
-        return _response(answer)
+        return answer
 
     async def _answer(self, body: bytes, content_type: str) -> Answer:
         try:

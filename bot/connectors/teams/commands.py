@@ -84,14 +84,10 @@ class Commands:
         does = self._does.get(_word(said.text)) if said.private or said.mentioned else None
         if does is None or said.files:
             return False
-        if self._once.first(said.event_id):
-            try:
-                told = await does(said)
-            except StoreError:
-                self._once.again(said.event_id)
-                raise
-            if told is not None:
-                self._workspace.say(said.name.place, shapes.note(told))
+        with self._once.trying(said.event_id) as first:
+            told = await does(said) if first else None
+        if told is not None:
+            self._workspace.say(said.name.place, shapes.note(told))
         return True
 
     async def _help(self, said: Said) -> str:

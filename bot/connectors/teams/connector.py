@@ -83,8 +83,8 @@ class TeamsConnector:
 
     async def close(self) -> None:
         """After the drain."""
-        await self._workspace.close()
         await self._webhook.close()
+        await self._workspace.close()
 
     def open(self, turn: Turn) -> Delivery:
         return self._deliveries.open(turn)

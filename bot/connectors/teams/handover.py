@@ -16,7 +16,7 @@ from bot.connectors.teams.presses import Press
 from bot.connectors.teams.sdk import InvokeRefused
 from bot.connectors.teams.wording import worded
 from bot.connectors.teams.workspace import Workspace
-from bot.store import StoreError, UnknownTurn
+from bot.store import UnknownTurn
 from bot.turns import ExpertReply, Handover, Turn
 
 log = logging.getLogger(__name__)
@@ -69,15 +69,10 @@ class Handovers:
 
     async def asked_for(self, said: Said, conversation: str) -> None:
         """Somebody wrote that they want a person."""
-        if not self._once.first(f"human {said.event_id}"):
-            return
-        self._know(said.user, said.user_name)
-        try:
-            told = await self._begin(said, conversation)
-        except StoreError:
-            self._once.again(f"human {said.event_id}")
-            raise
-        self._note(said.name.place, told)
+        with self._once.trying(f"human {said.event_id}") as first:
+            if first:
+                self._know(said.user, said.user_name)
+                self._note(said.name.place, await self._begin(said, conversation))
 
     async def _begin(self, said: Said, conversation: str) -> str:
         """Hands a conversation over; what to tell the asker. Raises StoreError."""
@@ -201,13 +196,11 @@ class Handovers:
     async def _hand_back(self, press: Press) -> Outcome:
         """The experts are done."""
         handover = await self._pressed(press)
-        if handover.ended_at is None and self._once.first(f"back {handover.id}"):
-            try:
-                await self._service.hand_back(handover.id)
-            except StoreError:
-                self._once.again(f"back {handover.id}")
-                raise
-            self._note(_asker(handover), BACK)
+        if handover.ended_at is None:
+            with self._once.trying(f"back {handover.id}") as first:
+                if first:
+                    await self._service.hand_back(handover.id)
+                    self._note(_asker(handover), BACK)
         card = await self._card(handover, ended_by=press.by.user_name)
         post = press.by.message if handover.message is None or _NAMELESS in handover.message else parse(handover.message)
         if post is not None:

@@ -6,10 +6,11 @@ Neither a body nor a token ever gets into the log or into an answer. First the t
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 
 from aiohttp import web
 
+from bot.connectors.tasks import Owned
 from bot.connectors.teams.address import tenant_of
 from bot.connectors.teams.api import Hosts
 from bot.connectors.teams.intake import Unreadable, read
@@ -25,7 +26,7 @@ _BODY_SECONDS = 10.0
 _LOG_SECONDS = 60.0
 _RETRY_AFTER = "5"
 
-Take = Callable[[Payload], Awaitable[Taken]]
+Take = Callable[[Payload], Coroutine[None, None, Taken]]
 
 
 class _Refusal(Exception):
@@ -43,6 +44,7 @@ class Webhook:
         self._take = take
         self._channels = frozenset({CHANNEL} if trust is not None else {CHANNEL, "emulator"})
         self._taking = True
+        self._taken = Owned()
         self._told_at: dict[int, float] = {}  # when a status was logged last: the statuses above, a handful
 
     def routes(self) -> list[web.RouteDef]:
@@ -53,6 +55,8 @@ class Webhook:
         self._taking = False
 
     async def close(self) -> None:
+        """What was accepted is done first."""
+        await self._taken.close()
         if self._trust is not None:
             await self._trust.close()
 
@@ -73,7 +77,7 @@ class Webhook:
             return self._refuse(403, str(error))
         except _Refusal as error:
             return self._refuse(error.status, str(error))
-        return _response(await self._take(activity))
+        return _response(await self._taken.finish(self._take(activity)))  # a sender that hangs up leaves nothing half done
 
     async def _claims(self, request: web.Request) -> Claims | None:
         if self._trust is None:

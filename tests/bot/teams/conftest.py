@@ -94,7 +94,7 @@ def start(tmp_path: Path, teams: FakeTeams) -> Start:
         await service.resume()
         app = web.Application()
         app.add_routes(connector.routes())
-        server = TestServer(app)
+        server = TestServer(app, handler_cancellation=True)
         await server.start_server()
         teams.deliver_to(str(server.make_url("/api/messages")))
         await connector.start()
