@@ -8,7 +8,10 @@ from bot.faults import UnknownHandover
 from bot.notices import OPERATORS, Notice
 from bot.rows import time_to_text, to_expert_reply, to_handover, to_notice
 from bot.statements import Statements
-from bot.turns import ExpertReply, Handover, Turn
+from bot.text import digest
+from bot.turns import EDITED, ExpertReply, Handover, Turn
+
+_EDITIONS = "platform = ?1 AND (message = ?2 OR substr(message, 1, length(?2 || ?3)) = ?2 || ?3)"
 
 
 class Handovers(Statements):
@@ -92,11 +95,27 @@ class Handovers(Statements):
         with self._write() as db:
             db.execute(
                 """
-                INSERT INTO expert_replies (platform, message, handover_id, expert_id, text, said_at) VALUES (?, ?, ?, ?, ?, ?)
+                INSERT INTO expert_replies (platform, message, handover_id, expert_id, text, said_at, sha256) VALUES (?, ?, ?, ?, ?, ?, ?)
                 ON CONFLICT DO NOTHING
                 """,
-                (platform, reply.message, reply.handover_id, reply.expert_id, reply.text, time_to_text(reply.said_at)),
+                (platform, reply.message, reply.handover_id, reply.expert_id, reply.text, time_to_text(reply.said_at), digest(reply.text)),
             )
+
+    def editions(self, platform: str, message: str) -> dict[str, str]:
+        """What an expert's message said, oldest first: a digest by the reply's name, "" for what was withdrawn."""
+        rows = self._rows(f"SELECT message, sha256 FROM expert_replies WHERE {_EDITIONS} ORDER BY message", (platform, message, EDITED))
+        return {str(row["message"]): str(row["sha256"]) for row in rows}
+
+    def withdraw_replies(self, platform: str, message: str, now: datetime) -> list[ExpertReply]:
+        """Its expert deleted the message: nothing of it is brought any more. What it was, without words."""
+        said = (platform, message, EDITED)
+        with self._write() as db:
+            rows = db.execute(f"SELECT * FROM expert_replies WHERE {_EDITIONS} ORDER BY message", said).fetchall()
+            db.execute(
+                f"UPDATE expert_replies SET text = '', sha256 = '', sent_at = coalesce(sent_at, ?4) WHERE {_EDITIONS}",
+                (*said, time_to_text(now)),
+            )
+        return [to_expert_reply(row) for row in rows]
 
     def unsent_replies(self, platform: str) -> list[tuple[Handover, ExpertReply]]:
         """What experts wrote and the askers have not seen yet, in the order in which it was written."""

@@ -297,3 +297,9 @@ def order_of_replies(db: Database) -> None:
 def ways_to_removals(db: Database) -> None:
     """How the place of a message is written to that is to be taken away, where its person was forgotten since."""
     db.execute("ALTER TABLE removals ADD COLUMN address TEXT")
+
+
+@migrations()
+def what_experts_corrected(db: Database) -> None:
+    """Which words an expert's message said: what was learned from them is found again when they change or delete it."""
+    db.execute("ALTER TABLE expert_replies ADD COLUMN sha256 TEXT NOT NULL DEFAULT ''")

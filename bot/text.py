@@ -1,5 +1,6 @@
 """Text that people send, made safe to keep: valid Unicode without control characters. Pure."""
 
+import hashlib
 import re
 
 # Everything of categories Cc and the lone halves of surrogate pairs, but not tab and line feed.
@@ -24,3 +25,8 @@ def clean_question(text: str) -> str:
     if not cleaned:
         raise BadText("is empty; write a question")
     return cleaned
+
+
+def digest(text: str) -> str:
+    """Knows a text again that is not kept."""
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -119,6 +119,9 @@ class Handover:
     thread: str | None = None  # the message that the thread begins with in which they asked; None: nobody knows
 
 
+EDITED = " edited "  # in the name of an expert's reply: the message, and when it was edited
+
+
 @dataclass(frozen=True, slots=True)
 class ExpertReply:
     """What an expert wrote to the asker of a hand-over, in a message of the platform: the same message twice is one reply."""

@@ -35,6 +35,8 @@ NO_WORDS = "Write your answer first, then press Send to the asker."
 NOT_HERE = "That conversation is not handed over any more."
 SENT = "Sent to the asker."
 YOU_ARE_IT = "This conversation was handed over to you: what you write here with a mention of me goes to the asker."
+CORRECTED = "The asker gets what it says now as your correction; what I learned from it before is replaced."
+DELETED = "I learn nothing from what you deleted. If the asker has it already, it stays there: write them what is right."
 FOR_ALL = "In this chat that counts for everybody."
 UNREACHED = "I could not reach the people who take over yet. I keep trying."
 _UNREACHED_AFTER = 3  # failures
@@ -139,7 +141,9 @@ class Handovers:
         handover = await self._below(said)
         if handover is None:
             return False
-        if said.mentioned:  # everything else there the experts say to each other
+        if said.mentioned or (
+            said.edition and await self._service.expert_said(PLATFORM, str(said.name))
+        ):  # everything else there the experts say to each other
             await self._hear_expert(said, handover)
         return True
 
@@ -150,11 +154,22 @@ class Handovers:
             return None
         return await self._service.handover_at(PLATFORM, f"{said.name.place}/{root}")
 
+    async def expert_deleted(self, name: Name) -> bool:
+        """Whether a message that was deleted was an expert's to an asker; then it is withdrawn. Raises StoreError."""
+        if not await self._service.expert_deleted(PLATFORM, str(name)):
+            return False
+        if self._once.first(f"deleted {name}"):
+            self._note(name.place, DELETED)
+        return True
+
     async def _hear_expert(self, said: Said, handover: Handover) -> None:
         brought = handover.ended_at is None and bool(said.text)
         if brought:
             self._know(said.user, said.user_name)
-            await self._service.expert_replied(handover.id, said.user, said.text, str(said.name))
+            again = bool(said.edition) and await self._service.expert_said(PLATFORM, str(said.name))
+            await self._service.expert_replied(handover.id, said.user, said.text, str(said.name), said.edition)
+            if again and self._once.first(f"corrected {said.event_id}"):
+                self._note(said.name.place, CORRECTED)
         if (said.files or not brought) and self._once.first(f"expert {said.event_id}"):
             self._note(said.name.place, ENDED if handover.ended_at is not None else NO_FILES)
 
@@ -187,7 +202,8 @@ class Handovers:
 
     async def bring(self, handover: Handover, reply: ExpertReply) -> None:
         """Brings an expert's words to the asker. Raises TeamsError."""
-        answers = worded(f"{self._names.get(reply.expert_id, 'A person')} answers:", reply.text)
+        does = "corrects" if await self._service.corrects(PLATFORM, reply) else "answers"
+        answers = worded(f"{self._names.get(reply.expert_id, 'A person')} {does}:", reply.text)
         try:
             await self._post_all(reply.message, await self._address(_asker(handover)), answers)
         except Gone:

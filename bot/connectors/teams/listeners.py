@@ -12,7 +12,7 @@ from bot.connectors.tasks import Once
 from bot.connectors.teams import events, shapes
 from bot.connectors.teams.address import Address
 from bot.connectors.teams.events import Json, Said
-from bot.connectors.teams.names import PLATFORM, root_of
+from bot.connectors.teams.names import PLATFORM, Name, root_of
 from bot.connectors.teams.removals import removals
 from bot.connectors.teams.workspace import Workspace
 from bot.connectors.wishes import says_more, wishes_for_a_person
@@ -40,6 +40,10 @@ class Experts(Protocol):
 
     async def expert_wrote(self, said: Said) -> bool:
         """Whether a message stands under a hand-over's post, and is none for CARE."""
+        ...
+
+    async def expert_deleted(self, name: Name) -> bool:
+        """Whether a message that was deleted was an expert's to an asker."""
         ...
 
 
@@ -78,7 +82,7 @@ class Listeners:
     async def deleted(self, activity: Json) -> None:
         """`messageDelete`: what was asked in it, and what was answered to it, is gone too."""
         name = events.name(activity)
-        if name is None:
+        if name is None or await self._experts.expert_deleted(name):
             return
         answered = await self._service.answered_by(PLATFORM, str(name))
         if answered is not None:

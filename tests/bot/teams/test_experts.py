@@ -126,3 +126,61 @@ async def test_who_waits_for_a_person_that_nobody_can_reach_is_told_so_once(care
     await care.teams.say(ADA, "new")
     after = await care.teams.say(ADA, "What is roaming?")
     await says(care, after, "You asked: What is roaming?")
+
+
+@pytest.mark.usefixtures("posting")
+async def test_an_experts_edit_reaches_the_asker_as_a_correction_and_is_learned_instead(care: Care) -> None:
+    asked, post = await handed_over(care)
+    said = await care.teams.say(GRACE, "You called Norway, that costs 3 a minute.", in_=EXPERTS, thread=post)
+    await says(care, asked, "that costs 3 a minute")
+    await care.teams.say(ADA, "Are you sure?")
+    await below(care, post, "Are you sure?")
+    edited = await care.teams.edit(said, "You called Norway: 2 a minute.")
+    assert "Grace Hopper corrects" in (await says(care, asked, "2 a minute")).text
+    await below(care, post, handover.CORRECTED)
+    await care.teams.redeliver(edited)
+    await care.teams.redeliver(said.delivery or edited)
+    await care.service.postman.go_round()
+    await care.idle()
+    assert [each["correction"] for each in care.ratings()] == ["You called Norway: 2 a minute."]
+    assert sum("Norway" in each.reading for each in care.teams.replies(asked)) == 2
+    await care.teams.edit(said, "You called Norway, and that costs 2 a minute.")
+    await says(care, asked, "and that costs 2 a minute")
+    assert [each["correction"] for each in care.ratings()] == ["You called Norway, and that costs 2 a minute."]
+
+
+@pytest.mark.usefixtures("posting")
+async def test_who_mentions_care_only_in_the_edit_answers_with_it(care: Care) -> None:
+    asked, post = await handed_over(care)
+    said = await care.teams.say(GRACE, "You called Norway.", in_=EXPERTS, thread=post, mention=False)
+    said.activity = {**said.activity, "entities": [{"type": "mention"}]}
+    edited = await care.teams.edit(said, "You called Norway.")
+    await care.teams.redeliver(edited)
+    assert "Grace Hopper answers" in (await says(care, asked, "You called Norway.")).text
+    await care.idle()
+    assert [each["correction"] for each in care.ratings()] == ["You called Norway."]
+    assert sum("Norway" in each.reading for each in care.teams.replies(asked)) == 1
+
+
+@pytest.mark.usefixtures("posting")
+async def test_what_an_expert_deletes_is_not_learned_and_they_hear_that_the_asker_has_it(care: Care) -> None:
+    asked, post = await handed_over(care)
+    said = await care.teams.say(GRACE, "You called Norway.", in_=EXPERTS, thread=post)
+    await says(care, asked, "You called Norway.")
+    deleted = await care.teams.delete(said)
+    await care.teams.redeliver(deleted)
+    await below(care, post, handover.DELETED)
+    await care.idle()
+    assert [(each["verdict"], each["correction"]) for each in care.ratings()] == [(0, None)]
+    assert sum(handover.DELETED in each.reading for each in care.teams.posts(EXPERTS)) == 1
+
+
+async def test_what_an_expert_deletes_before_it_was_brought_never_reaches_the_asker(care: Care) -> None:
+    asked = await care.teams.say(ADA, "human")
+    await care.idle()
+    await care.service.postman.go_round()
+    said = await care.teams.say(GRACE, "You called Norway.", in_=EXPERTS, thread=await the_post(care))
+    await care.teams.delete(said)
+    await care.service.postman.go_round()
+    await care.idle()
+    assert not any("Norway" in each.reading for each in care.teams.replies(asked))
