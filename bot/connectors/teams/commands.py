@@ -97,19 +97,21 @@ class Commands:
         if said.kind == "channel":
             return NEW_IN_CHANNEL
         place = said.name.place
-        await self._service.begin_new(PLATFORM, place, f"{place}/new/{said.name.id}")
+        await self._service.begin_new(PLATFORM, place, f"{place}/new/{said.event_id}")  # sent again, it begins no other
         return f"{NEW_BEGUN} {FOR_ALL}" if said.kind == "groupChat" else NEW_BEGUN
 
-    async def _stop(self, said: Said) -> str:
-        """What is being written for this person in this conversation."""
+    async def _stop(self, said: Said) -> str | None:
+        """What is being written for this person in this conversation; where something of it stands, that says so."""
         conversation = await self._workspace.conversation(said.name.place)
         try:
             turns = (await self._service.conversation(PLATFORM, conversation, said.user)).turns
         except UnknownTurn:
             return NOTHING_TO_STOP
         running = [turn.id for turn in turns if turn.status in (Status.RECEIVED, Status.ANSWERING)]
-        stopped = [self._service.cancel(turn_id) for turn_id in running]
-        return STOPPED if any(stopped) else NOTHING_TO_STOP
+        stopped = [turn_id for turn_id in running if self._service.cancel(turn_id)]
+        if not stopped:
+            return NOTHING_TO_STOP
+        return None if [name for each in stopped for name in await self._service.carried(each)] else STOPPED
 
     async def _status(self, said: Said) -> str:
         return words.status_text(self._service.status())
@@ -139,8 +141,10 @@ class Commands:
     async def _erase(self, press: Press) -> Outcome:
         """The wish is kept at once, and they are told once nothing is left."""
         self._require_own(press)
-        await self._service.wish_to_be_forgotten(PLATFORM, press.by.user)
-        self._workspace.spawn(self._forget_now(press.by.user, press.by.address), "the erasure of a person")
+        with self._once.trying(press.by.event_id) as first:
+            if first:
+                await self._service.wish_to_be_forgotten(PLATFORM, press.by.user)
+                self._workspace.spawn(self._forget_now(press.by.user, press.by.address), "the erasure of a person")
         return Outcome(FORGETTING, cards.plain(FORGETTING))
 
     async def _forget_now(self, user: str, chat: Address) -> None:

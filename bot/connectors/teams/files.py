@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from bot.connectors.cutting import split
+from bot.connectors.tasks import Once
 from bot.connectors.teams import events, shapes
 from bot.connectors.teams.address import Address
 from bot.connectors.teams.errors import Refused, TeamsError, Unreachable
@@ -44,6 +45,7 @@ class Files:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._service = workspace.service
+        self._once = Once()
 
     async def offer(self, said: Said) -> str | None:
         """What to tell them, where it can't be offered here."""
@@ -72,13 +74,15 @@ class Files:
         if not by.address.private:
             raise InvokeRefused(403, IN_PRIVATE)
         if action == "decline":
-            self._workspace.tell(by.address, shapes.note(DECLINED))
+            if self._once.first(by.event_id):
+                self._workspace.tell(by.address, shapes.note(DECLINED))
             return {}
         info = events.inner(value, "uploadInfo")
         if not self._may_upload(events.text(info, "uploadUrl")):
             raise InvokeRefused(400, NO_PLACE)
         asked = named(by.place, events.text(activity, "replyToId"))
-        self._workspace.spawn(self._bring(by.user, by.address, info, "" if asked is None else asked.id), "an upload")
+        if self._once.first(by.event_id):  # the place for the file takes one
+            self._workspace.spawn(self._bring(by.user, by.address, info, "" if asked is None else asked.id), "an upload")
         return {}
 
     def _may_upload(self, url: str) -> bool:

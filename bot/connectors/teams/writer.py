@@ -10,7 +10,7 @@ import logging
 from contextlib import suppress
 
 from bot.connectors.cutting import split
-from bot.connectors.draft import Draft
+from bot.connectors.draft import STOPPED, Draft
 from bot.connectors.insisting import Insistence, Refusals
 from bot.connectors.teams import cards, shapes
 from bot.connectors.teams.address import Address
@@ -231,7 +231,7 @@ class Writer:
         return text if len(text.encode()) <= self._insistence.limit // 2 or self._stream is None else self._stream.text
 
     def _stopped(self) -> None:
-        """The reader pressed Stop: what stands there stays."""
+        """The reader pressed Stop: what stands there stays, and says at the end that it was stopped."""
         self._draft.stopped = True
         self._workspace.service.cancel(self._turn.id)
 
@@ -256,7 +256,7 @@ class Writer:
             await self._remove_rest(0)
             return
         if self._draft.stopped:
-            await self._carry()
+            await self._end_stopped()
             return
         shapes_ = await self._parts()
         try:
@@ -264,11 +264,21 @@ class Writer:
                 await self._settle(number, shape)
         except StreamStopped:
             self._stopped()  # too late to stop anything but this message
-            await self._carry()
+            await self._end_stopped()
             return
         await self._remove_rest(len(shapes_))
         await self._carry()
         await self._introduced()
+
+    async def _end_stopped(self) -> None:
+        """Nothing but a mark is added to what the reader has seen; where Teams takes not even that, it stays as it is."""
+        await self._carry()
+        if self._stream is None:
+            return
+        seen = self._stream.text
+        shape = shapes.answer(f"{seen}\n\n{STOPPED}".strip(), generated=bool(seen))
+        with suppress(Gone, TooLong, Refused, StreamEnded):
+            await self._stream.complete(shape, _PATIENCE_SECONDS)
 
     async def _parts(self) -> list[Json]:
         """The messages as they shall be."""

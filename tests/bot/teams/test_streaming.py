@@ -173,12 +173,28 @@ async def test_the_reader_who_presses_stop_ends_the_generation(start: Start) -> 
         assert turn["status"] == "cancelled"
         assert turn["answer"].startswith("You asked: one two")
         assert "Bye." not in turn["answer"]
-        assert message.text == "You asked: one two", "what stands there stays"
-        assert message.updates == 0
+        assert message.text == "You asked: one two\n\n_Stopped._", "what stands there stays"
+        assert (message.updates, message.ai_label, message.feedback) == (1, True, None)
         assert not care.connector._deliveries._open
         steps.go()
         again = await care.teams.say(ADA, "five")
         assert "You asked: five Bye." in (await care.answer(again)).text
+
+
+async def test_where_teams_takes_nothing_more_after_a_stop_the_message_stays_as_it_is(start: Start) -> None:
+    steps = Steps(4)
+    async with start(steps.engine) as care:
+        asked = await care.teams.say(ADA, "one two three four")
+        message = await growing(care, asked)
+        await care.teams.until(lambda: message.text == "You asked: one two")
+        care.teams.faults.refuse("update", 403)
+        await care.teams.stop(message.chat)
+        steps.go(1)
+        await care.teams.until(lambda: not care.service._tasks)
+        await care.idle()
+        assert [call.status for call in care.teams.calls if call.kind == "update"] == [403]
+        assert (message.text, care.turns()[0]["status"]) == ("You asked: one two", "cancelled")
+        assert not care.connector._deliveries._open
 
 
 async def test_stop_is_heard_while_nothing_new_is_written(start: Start) -> None:
