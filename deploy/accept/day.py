@@ -53,7 +53,8 @@ class Day:
     async def welcome(self) -> None:
         """In the first chat: what CARE is, and questions to begin with."""
         await self.client.until_text("I answer support questions")
-        await self.client.page.get_by_role("button", name="What can you do?").wait_for()
+        for title in ("My internet is down", "Block a lost card", "What can you do?"):  # Teams shows three
+            await self.client.page.get_by_role("button", name=title, exact=True).wait_for()
         demand(len(await self.client.replies()) == 1, "one welcome, though Teams tells of the installation twice")
 
     async def suggested_action(self) -> None:
@@ -171,7 +172,7 @@ class Day:
         await self.client.press("👎")
         await row("SELECT 1 FROM ratings WHERE turn_id = ? AND verdict = -1", turn, what="the thumb on the card")
         await self.client.shot("card-pressed")
-        await self.client.press("Say more")
+        await self.client.press("👎 Say what was wrong")
         await self.client.fill("What was wrong?", WRONG)
         await self.client.fill("What should it have said?", BETTER)
         await self.client.shot("card-filled")

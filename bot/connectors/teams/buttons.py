@@ -43,14 +43,14 @@ class Buttons:
         press = presses.press(activity)
         verb = self._verbs.get(press.verb)
         if verb is None:
-            return cards.refused(404, UNKNOWN)
+            return cards.said(UNKNOWN)
         await self._workspace.reached(activity)
         try:
             outcome = await verb(press)
         except InvokeRefused as error:
             if error.status == 400:  # no card of ours sends that
                 raise
-            return cards.refused(error.status, str(error))
+            return cards.said(str(error))
         return cards.said(outcome.words) if outcome.card is None else cards.shown(outcome.card)
 
     async def submitted(self, said: Said) -> bool:

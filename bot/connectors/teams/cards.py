@@ -32,7 +32,10 @@ CARD_BYTES: Final = 26_000  # of JSON: Teams takes 28 kB in all
 _QUOTED_CHARS, _QUOTED_TURNS = (1200, 600, 300, 150, 60, 20), 10
 
 RATING_ASKED: Final = "Was this answer right?"
-_MAY_LEARN = "CARE may learn from this, after personal data is masked. Leave it empty to send the thumb alone."
+EXPLAINS: Final = "👎 Say what was wrong"
+_MAY_LEARN = "CARE may learn from this, after personal data is masked."
+_THUMB_ALONE = f"{_MAY_LEARN} Leave it empty to send the thumb alone."
+_COUNTS = f"It counts as 👎. {_MAY_LEARN}"
 _IN_THREAD = "Write below, or mention me in this thread: I bring your words to them, and stay silent there."
 _IN_CHAT = "Write below: in this chat only what you send from this card reaches them. I stay silent there."
 _FORGET = (
@@ -62,13 +65,8 @@ def shown(card: Json) -> dict[str, Any]:
 
 
 def said(words: str) -> dict[str, Any]:
-    """The answer to a button: words for who pressed it, and the card stays as it is."""
+    """The answer to a button: words for who pressed it, refusals too, and the card stays as it is."""
     return {"statusCode": 200, "type": "application/vnd.microsoft.activity.message", "value": words}
-
-
-def refused(status: int, words: str) -> dict[str, Any]:
-    """The answer to a button that did nothing, in words for who pressed it."""
-    return {"statusCode": status, "type": "application/vnd.microsoft.error", "value": {"code": str(status), "message": words}}
 
 
 # Votes.
@@ -77,14 +75,14 @@ def refused(status: int, words: str) -> dict[str, Any]:
 def rating(turn_id: str, *, told: str = "") -> dict[str, Any]:
     """Below an answer where a client has no thumbs; `told` is what became of a vote."""
     wrong = _card(
-        [_text("What was wrong, and what should it have said?", wrap=True), *_words(REASON, CORRECTION), _hint(_MAY_LEARN)],
+        [_text("What was wrong, and what should it have said?", wrap=True), *_words(REASON, CORRECTION), _hint(_COUNTS)],
         [_execute("Send", EXPLAIN, {TURN: turn_id})],
     )
     thumbs = [
         _execute(title, RATE, {TURN: turn_id, VERDICT: verdict}, associatedInputs="none", tooltip=tip)
         for title, verdict, tip in (("👍", 1, "Good answer"), ("👎", -1, "Bad answer"))
     ]
-    return _card([_hint(told or RATING_ASKED)], [*thumbs, {"type": "Action.ShowCard", "title": "Say more", "card": wrong}])
+    return _card([_hint(told or RATING_ASKED)], [*thumbs, {"type": "Action.ShowCard", "title": EXPLAINS, "card": wrong}])
 
 
 def confirmed(turn_id: str, verdict: Verdict) -> dict[str, Any]:
@@ -98,7 +96,7 @@ def feedback(turn_id: str, verdict: Verdict, *, reason: str = "", correction: st
     if verdict == 1:
         asked = [_input(REASON, "What was good about it?", "For example: exactly the number that I needed", reason)]
     send = {"type": "Action.Submit", "title": "Send", "data": {VERB: EXPLAIN, TURN: turn_id, VERDICT: verdict}}
-    return _card([_hint(CONFIRMED[verdict]), *asked, _hint(_MAY_LEARN)], [send])
+    return _card([_hint(CONFIRMED[verdict]), *asked, _hint(_THUMB_ALONE)], [send])
 
 
 # Commands.

@@ -15,6 +15,8 @@ HUMAN: Final = "human"
 OPT_OUT: Final = "Write `opt out` to keep what you write out of training, `help` for everything else that I do."
 NOT_FILES: Final = "I can't open files or pictures."
 INFORMATIVE_CHARS: Final = 1000
+# Teams shows three suggested actions; the last says what there is at all.
+_STARTERS: Final = (*words.SUGGESTED_PROMPTS[:2], words.SUGGESTED_PROMPTS[-1])
 _ACTION_CHARS: Final = 50  # a button's title, before a client cuts it
 
 AI_LABEL: Final[Json] = {
@@ -82,7 +84,7 @@ def welcome(notice: str, *, human: bool) -> dict[str, Any]:
     """For a personal chat: what CARE is, with questions to begin with. Without marks: not every client reads them where it suggests."""
     person = " Write `human` to talk to a person." if human else ""
     said = f"Hello! I answer support questions: ask me anything.\n\n{notice}{person} {OPT_OUT}"
-    return {**note(said.replace("`", '"')), "suggestedActions": suggested(words.SUGGESTED_PROMPTS)}
+    return {**note(said.replace("`", '"')), "suggestedActions": suggested(_STARTERS)}
 
 
 def group_welcome(notice: str) -> dict[str, Any]:

@@ -25,6 +25,7 @@ Json = Mapping[str, Any]
 
 DIALOG_TITLE: Mapping[int, str] = {1: "Good answer", -1: "What was wrong?"}
 UNATTRIBUTED = "I can't tell which answer you mean: your thumb is kept, but teaches me nothing. Ask me again, and vote on the new answer."
+NOTHING_SAID = "Write what was wrong, or what it should have said, and press Send again. For the thumb alone, press 👎."
 # As Teams names them: its first six, the emoji's own name, and what its keyboard calls them; skin tones come behind.
 _THUMBS: Mapping[str, Verdict] = {
     "like": 1,
@@ -115,7 +116,10 @@ class Votes:
         return await self._voted(press, Feedback(press.by, presses.verdict(press.data)))
 
     async def _explained(self, press: Press) -> Outcome:
-        return await self._voted(press, Feedback(press.by, -1, press.words(cards.REASON), press.words(cards.CORRECTION)))
+        feedback = Feedback(press.by, -1, press.words(cards.REASON), press.words(cards.CORRECTION))
+        if not (feedback.reason or feedback.correction):
+            return Outcome(NOTHING_SAID)  # a thumb that stands there stays
+        return await self._voted(press, feedback)
 
     async def _voted(self, press: Press, feedback: Feedback) -> Outcome:
         turn_id = press.text(cards.TURN)

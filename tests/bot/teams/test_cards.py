@@ -64,7 +64,7 @@ def test_what_people_wrote_stands_in_text_runs_alone() -> None:
 
 def test_the_card_below_an_answer_names_it_and_has_both_thumbs_and_both_fields() -> None:
     card = cards.rating("t1")
-    assert [each.get("title") for each in teams.actions(card)] == ["👍", "👎", "Say more", "Send"]
+    assert [each.get("title") for each in teams.actions(card)] == ["👍", "👎", "👎 Say what was wrong", "Send"]
     assert [each["id"] for each in teams.inputs(card)] == [cards.REASON, cards.CORRECTION]
     assert [each["data"][cards.TURN] for each in teams.actions(card) if "data" in each] == ["t1"] * 3
 

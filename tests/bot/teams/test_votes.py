@@ -13,6 +13,7 @@ from bot.store import StorageFull, Store
 from tests.bot.teams.conftest import Care, Start
 from tests.fakes.engine import ScriptedEngine
 from tests.fakes.teams import ADA, GRACE, LINUS, SUPPORT, Message, Person
+from tests.fakes.teams import cards as teams_cards
 from tests.fakes.teams.interactions import Outcome
 from train import collect
 
@@ -325,6 +326,28 @@ async def test_the_card_takes_a_reason_and_a_correction(carded: Care) -> None:
     [rating] = carded.ratings()
     assert (rating["verdict"], rating["reason"], rating["correction"]) == (-1, "outdated", "It is the roaming")
     assert "Thank you" in reads(pressed)
+
+
+@pytest.mark.parametrize("before", ["👍", "👎", None])
+async def test_an_empty_send_on_the_card_changes_no_thumb_and_says_so(carded: Care, before: str | None) -> None:
+    answer = await asked_in_card(carded)
+    if before is not None:
+        await carded.teams.press(ADA, answer, before)
+    stands = (verdicts(carded), copy.deepcopy(answer.cards))
+    for inputs in ({}, {cards.REASON: "  ", cards.CORRECTION: "\n"}):
+        pressed = await carded.teams.press(ADA, answer, cards.EXPLAIN, inputs)
+        assert pressed.said.startswith("Write what was wrong")
+        assert (verdicts(carded), answer.cards) == stands
+
+
+async def test_who_opens_the_fields_of_the_card_reads_that_they_mean_a_thumb_down(carded: Care) -> None:
+    answer = await asked_in_card(carded)
+    [opens] = [each for each in teams_cards.actions(answer.cards[0]) if each["type"] == "Action.ShowCard"]
+    assert opens["title"] == "👎 Say what was wrong"
+    assert "It counts as 👎." in json.dumps(opens["card"], ensure_ascii=False)
+    assert "thumb alone" not in json.dumps(opens["card"])
+    dialog = await carded.teams.open_feedback(ADA, answer, "like")
+    assert "thumb alone" in reads(dialog)
 
 
 async def test_a_card_replayed_by_another_person_changes_nothing(carded: Care) -> None:

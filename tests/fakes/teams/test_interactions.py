@@ -7,7 +7,7 @@ from aiohttp import web
 
 from tests.fakes.teams import ADA, GRACE, SUPPORT, FakeTeams, Message
 from tests.fakes.teams.conftest import App
-from tests.fakes.teams.interactions import MESSAGE
+from tests.fakes.teams.interactions import ERROR, MESSAGE
 from tests.fakes.teams.world import CARD, Json
 
 FORM: Json = {
@@ -137,7 +137,7 @@ async def test_a_button_may_be_answered_with_words(teams: FakeTeams, app: App) -
     outcome = await teams.press(GRACE, card, "👍", in_=teams.personal(GRACE))
     assert (outcome.said, outcome.failed, card.cards) == ("Only Ada may.", False, [RATE])
     assert app.told[-1]["conversation"]["id"] == teams.personal(GRACE).id
-    answering(app, action={"statusCode": 403, "type": "application/vnd.microsoft.error", "value": {"code": "403", "message": "Not you."}})
+    answering(app, action={"statusCode": 412, "type": ERROR, "value": {"code": "412", "message": "Not you."}})
     assert (await teams.press(GRACE, card, "👍")).said == "Not you."
 
 
@@ -148,6 +148,8 @@ async def test_a_button_may_be_answered_with_words(teams: FakeTeams, app: App) -
         {"statusCode": 200, "type": CARD, "value": {}},
         {"type": MESSAGE, "value": "Hi"},
         {"statusCode": 200, "type": "text", "value": "Hi"},
+        {"statusCode": 403, "type": ERROR, "value": {"code": "403", "message": "Not you."}},
+        {"statusCode": 404, "type": ERROR, "value": {"code": "404", "message": "Not here."}},
     ],
 )
 async def test_an_answer_that_is_none_is_an_error(teams: FakeTeams, app: App, body: Json) -> None:
@@ -170,6 +172,14 @@ async def test_a_suggested_action_is_said(teams: FakeTeams, app: App) -> None:
     answer = await posted(teams, app, suggestedActions={"actions": [action]})
     await teams.choose(ADA, answer, "New conversation")
     assert app.told[-1]["text"] == "new"
+
+
+async def test_teams_shows_the_first_three_suggested_actions_and_nobody_presses_another(teams: FakeTeams, app: App) -> None:
+    actions = [{"type": "imBack", "title": str(number), "value": "new"} for number in range(4)]
+    answer = await posted(teams, app, suggestedActions={"actions": actions})
+    assert answer.suggested == ["0", "1", "2"]
+    with pytest.raises(AssertionError, match="is shown"):
+        await teams.choose(ADA, answer, "3")
 
 
 async def test_a_file_goes_where_consent_was_given(teams: FakeTeams, app: App) -> None:

@@ -17,6 +17,7 @@ Kind = Literal["personal", "groupChat", "channel"]
 TENANT, OTHER_TENANT = "72f988bf-0000-41af-91ab-2d7cd011db47", "0badcafe-0000-41af-91ab-2d7cd011db47"
 APP_ID, APP_NAME = "c9e8c047-2a74-40a2-b28a-b162d5f5327c", "CARE"
 BOT_ID = f"28:{APP_ID}"
+SHOWN_ACTIONS = 3
 CARD, CONSENT = "application/vnd.microsoft.card.adaptive", "application/vnd.microsoft.teams.card.file.consent"
 
 _DIGITS = string.digits + string.ascii_lowercase
@@ -153,8 +154,8 @@ class Message:
 
     @property
     def suggested(self) -> list[str]:
-        """The titles of its suggested actions."""
-        return [action["title"] for action in (self.activity.get("suggestedActions") or {}).get("actions", ())]
+        """The titles of its suggested actions, as far as Teams shows them."""
+        return [action["title"] for action in (self.activity.get("suggestedActions") or {}).get("actions", ())][:SHOWN_ACTIONS]
 
     @property
     def reading(self) -> str:
