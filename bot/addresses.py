@@ -26,17 +26,31 @@ class UnattributedRating:
 class Addresses(Statements):
     """Methods of `Store`."""
 
-    def reached(self, platform: str, place: str, address: str, user_id: str | None, now: datetime) -> None:
-        """This is how a place is written to now; `user_id` where only that person reads there."""
+    def reached(self, platform: str, place: str, address: str, user_id: str | None, now: datetime, *, greet: bool = False) -> None:
+        """This is how a place is written to now; `user_id` where only that person reads there. `greet`: a new one is owed a welcome."""
         with self._write() as db:
             db.execute(
                 """
-                INSERT INTO addresses (platform, place, address, user_id, reached_at) VALUES (?, ?, ?, ?, ?)
+                INSERT INTO addresses (platform, place, address, user_id, reached_at, owes_welcome) VALUES (?, ?, ?, ?, ?, ?)
                 ON CONFLICT (platform, place) DO UPDATE SET address = excluded.address, user_id = excluded.user_id,
                     reached_at = excluded.reached_at
                 """,
-                (platform, place, address, user_id, time_to_text(now)),
+                (platform, place, address, user_id, time_to_text(now), greet),
             )
+
+    def welcomed(self, platform: str, place: str) -> None:
+        """This place was greeted, or can't be."""
+        with self._write() as db:
+            db.execute("UPDATE addresses SET owes_welcome = 0 WHERE platform = ? AND place = ?", (platform, place))
+
+    def unwelcomed(self, platform: str) -> list[str]:
+        """How the places are written to that are still to be greeted."""
+        return [str(row["address"]) for row in self._rows("SELECT address FROM addresses WHERE platform = ? AND owes_welcome", (platform,))]
+
+    def out_of_reach(self, platform: str, place: str) -> None:
+        """Nothing can be written there any more."""
+        with self._write() as db:
+            db.execute("DELETE FROM addresses WHERE platform = ? AND place = ?", (platform, place))
 
     def address(self, platform: str, place: str) -> str | None:
         """How a place is written to."""

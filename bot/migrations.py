@@ -303,3 +303,9 @@ def ways_to_removals(db: Database) -> None:
 def what_experts_corrected(db: Database) -> None:
     """Which words an expert's message said: what was learned from them is found again when they change or delete it."""
     db.execute("ALTER TABLE expert_replies ADD COLUMN sha256 TEXT NOT NULL DEFAULT ''")
+
+
+@migrations()
+def welcomes(db: Database) -> None:
+    """Which places are still to be greeted."""
+    db.execute("ALTER TABLE addresses ADD COLUMN owes_welcome INTEGER NOT NULL DEFAULT 0 CHECK (owes_welcome IN (0, 1))")

@@ -108,9 +108,24 @@ class Records:
         await self._archive.run(Store.rated_nothing, rating)
         log.info("rated what nobody can tell", extra={"platform": platform, "verdict": verdict})
 
-    async def reached(self, platform: str, place: str, address: str, user_id: str | None) -> None:
-        """This is how a place is written to now; where only one person reads there, it goes when they are forgotten."""
-        await self._archive.run(Store.reached, platform, place, address, user_id, now())
+    async def reached(self, platform: str, place: str, address: str, user_id: str | None, *, greet: bool = False) -> None:
+        """This is how a place is written to now; where only one person reads there, it goes when they are forgotten.
+
+        `greet`: a new one is owed a welcome, until it is `welcomed`.
+        """
+        await self._archive.run(Store.reached, platform, place, address, user_id, now(), greet=greet)
+
+    async def welcomed(self, platform: str, place: str) -> None:
+        """A place was greeted, or can't be."""
+        await self._archive.run(Store.welcomed, platform, place)
+
+    async def unwelcomed(self, platform: str) -> list[str]:
+        """How the places are written to that are still to be greeted."""
+        return await self._archive.run(Store.unwelcomed, platform)
+
+    async def out_of_reach(self, platform: str, place: str) -> None:
+        """Nothing can be written there any more."""
+        await self._archive.run(Store.out_of_reach, platform, place)
 
     async def address(self, platform: str, place: str) -> str | None:
         """How a place is written to."""

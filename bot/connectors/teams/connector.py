@@ -41,15 +41,16 @@ class TeamsConnector:
         self._deliveries = Deliveries(self._workspace)
         self._handovers = Handovers(self._workspace)
         self._news = News(self._workspace)
-        self._webhook = door(settings, self._workspace.api, self._ears())
+        self._listeners, ears = self._ears()
+        self._webhook = door(settings, self._workspace.api, ears)
 
-    def _ears(self) -> Ears:
+    def _ears(self) -> tuple[Listeners, Ears]:
         files, votes = Files(self._workspace), Votes(self._workspace)
         commands = Commands(self._workspace, self._handovers, files)
         orders = Orders(self._workspace)
         buttons = Buttons(self._workspace, votes.verbs(), self._handovers.verbs(), commands.verbs(), orders.verbs())
         listeners = Listeners(self._workspace, self._handovers, (buttons.submitted, commands.hear))
-        return Ears(
+        return listeners, Ears(
             message=listeners.message,
             edited=listeners.edited,
             deleted=listeners.deleted,
@@ -76,6 +77,7 @@ class TeamsConnector:
             )
         log.info("listening to Teams", extra={"tenant": self._settings.teams_tenant_id})
         self._workspace.spawn(removals(self._workspace).go_on(), "answers to questions that were deleted before")
+        self._workspace.spawn(self._listeners.greet(), "welcomes that a stop came before")
 
     async def stop_intake(self) -> None:
         """Nothing new from now on: Teams sends it again, to the next start."""

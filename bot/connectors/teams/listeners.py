@@ -6,11 +6,13 @@ then under another id: the store's unique keys make one question of them.
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from bot.connectors.tasks import Once
 from bot.connectors.teams import events, shapes
 from bot.connectors.teams.address import Address
+from bot.connectors.teams.errors import Gone, Refused
 from bot.connectors.teams.events import Json, Said
 from bot.connectors.teams.names import PLATFORM, Name, root_of
 from bot.connectors.teams.removals import removals
@@ -97,22 +99,35 @@ class Listeners:
             place = Address.of(activity).place
         except ValueError:
             return
-        welcomed = await self._service.address(PLATFORM, place) is not None
-        address = await self._workspace.reached(activity)
-        if not welcomed and self._told.first(f"welcome {place}"):
-            self._workspace.spawn(self._welcome(address), "a welcome")
+        if await self._service.address(PLATFORM, place) is not None:
+            return
+        address = await self._workspace.reached(activity, greet=True)
+        self._workspace.spawn(self._welcome(address), "a welcome")
+
+    async def greet(self) -> None:
+        """Says the hellos that a stop came before, except to those who have come to know CARE since."""
+        for each in await self._service.unwelcomed(PLATFORM):
+            address = Address.parse(each)
+            if address.user_id is not None and await self._service.introduction(PLATFORM, address.user_id) is None:
+                await self._service.welcomed(PLATFORM, address.place)
+            else:
+                self._workspace.spawn(self._welcome(address), "a welcome")
 
     async def joined(self, activity: Json) -> None:
         """`conversationUpdate`: comes with every installation too, which is heard there."""
 
     async def left(self, activity: Json) -> None:
-        """`installationUpdate`, remove: what is still to be said there finds nobody, and ends by itself."""
+        """`installationUpdate`, remove: what is still to be said there finds nobody, and ends by itself. Coming back, CARE says hello."""
         log.info("CARE was removed from a chat")
+        place = events.text(activity, "conversation", "id")
+        await self._service.out_of_reach(PLATFORM, place)
 
     async def _welcome(self, to: Address) -> None:
         notice, human = self._service.notice(), self._workspace.has_experts
         shape = shapes.welcome(notice, human=human) if to.private else shapes.group_welcome(notice)
-        await self._workspace.api.post(to, shape, patience=_WELCOME_SECONDS)
+        with suppress(Gone, Refused):  # nobody there can be greeted
+            await self._workspace.api.post(to, shape, patience=_WELCOME_SECONDS)
+        await self._service.welcomed(PLATFORM, to.place)
         if to.user_id is not None:
             await self._service.introduced(PLATFORM, to.user_id)
 

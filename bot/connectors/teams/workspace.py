@@ -36,12 +36,12 @@ class Workspace:
         """Whether there is anybody to hand conversations over to."""
         return bool(self.settings.teams_handover_channel)
 
-    async def reached(self, activity: Json) -> Address:
-        """Remembers where the chat of an activity is reached, now and after a restart. Raises StoreError."""
+    async def reached(self, activity: Json, *, greet: bool = False) -> Address:
+        """Remembers where the chat of an activity is reached, now and after a restart, and that it is owed a welcome. Raises StoreError."""
         address = Address.of(activity)
         known = await self.service.address(PLATFORM, address.place)
         if known != address.text():
-            await self.service.reached(PLATFORM, address.place, address.text(), address.user_id)
+            await self.service.reached(PLATFORM, address.place, address.text(), address.user_id, greet=greet)
         return address
 
     async def address_of(self, place: str) -> Address:

@@ -195,6 +195,42 @@ async def test_a_welcome_does_not_come_again_after_a_restart(start: Start, teams
     assert len(teams.posts(teams.personal(ADA))) == 1
 
 
+async def test_a_welcome_that_a_stop_came_before_is_said_after_the_restart(start: Start, teams: FakeTeams) -> None:
+    async with start() as care:
+        teams.faults.outage("create")
+        await teams.install(ADA)
+        await care.idle()
+        assert teams.posts(teams.personal(ADA)) == []
+    for _ in range(2):
+        async with start() as care:
+            [welcome] = await teams.until(lambda: teams.posts(teams.personal(ADA)))
+            assert "I answer support questions" in welcome.text
+            await care.idle()
+
+
+async def test_who_knows_care_by_then_is_not_greeted_late(start: Start, teams: FakeTeams) -> None:
+    async with start() as care:
+        teams.faults.outage("create")
+        await teams.install(ADA)
+        await care.idle()
+        answer = await care.answer(await teams.say(ADA, "Why?"))
+    async with start() as care:
+        await care.idle()
+        assert teams.posts(teams.personal(ADA)) == [answer]
+
+
+@pytest.mark.parametrize("where", ["personal", "team", "group"])
+async def test_removed_and_installed_again_care_says_hello_again(care: Care, where: str) -> None:
+    chat = {"personal": care.teams.personal(ADA), "team": SUPPORT, "group": care.teams.group(ADA, GRACE)}[where]
+    for count in (1, 2):
+        await care.teams.install(ADA, chat)
+        await care.teams.until(lambda count=count: len(care.teams.posts(chat)) == count)
+        await care.idle()
+        assert "I answer support questions" in care.teams.posts(chat)[-1].text
+        assert (await care.teams.uninstall(ADA, chat)).status in (200, 201)
+    assert care.rows("SELECT * FROM addresses") == []
+
+
 async def test_who_waits_sees_their_place_in_the_queue_in_the_first_line(start: Start) -> None:
     going = asyncio.Event()
     async with start(ScriptedEngine(step=going.wait, slots=1)) as care:
