@@ -12,20 +12,37 @@ import tldextract
 
 MAX_URL: Final = 1500  # longer ones are shown as text: no support page needs them, and a message is cut between links
 
+# Characters of languages that put no spaces between words; none that are dots to anybody, or become other ones when normalized.
+UNSPACED: Final = (
+    r"\u0e01-\u0e32\u0e34-\u0e5b\u0e81-\u0eb2\u0eb4-\u0edb\u1000-\u1024\u1027-\u102d\u1030-\u109f\u1780-\u17b3\u17b6-\u17d3"
+    r"\u3001\u3003\u3005-\u3011\u3041-\u3096\u309d\u309e\u30a1-\u30fa\u30fc-\u30fe\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003134f"
+    r"\uff01\uff0c\uff1b\uff1f"
+)
+
 ENTITY: Final = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 
 # A URL that may stay: nothing in it that two parsers could read differently (no user, backslash, bracket, quote, entity).
 _URL = re.compile(r"(https?)://([a-z0-9-]+(?:\.[a-z0-9-]+)*)(:\d{1,5})?([/?#][\w\-.~:/?#@!$&'()*+,=%]*)?", re.I | re.A)
 _BARE_URL = re.compile(r"(?<![\w+.:/@\\-])https?://[^\s<>\"`|\\^{}\[\]]+", re.I)
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*(?=://)|(?:https?|ftp|file|slack)(?=:[/\\])):", re.I)
+_SCHEME = re.compile(r"(?:(?<=[a-z0-9+.-])(?=://)|(?:(?<=https)|(?<=http)|(?<=ftp)|(?<=file)|(?<=slack))(?=:[/\\])):", re.I)
 # In front of a space or an opening mark, the scheme of a dead link is noise; nothing dangerous can grow together there.
 _NOISE = re.compile(r"(?<![^\s(*\"'])https?://(?=\w)", re.I)
 _ACTING = re.compile(
     r"(?<![A-Za-z0-9])(mailto|tel|sms|callto|skype|facetime|javascript|vbscript|data|slack|file|intent|market):(?=[^\s\[])", re.I
 )
 _GROUPS = re.compile(r"@(?=(?:here|channel|everyone|group)(?![A-Za-z0-9]))", re.I)
-_DOMAIN = re.compile(r"[\w-]+(?:[.．｡。][\w-]+)+")
+_DOMAIN = re.compile(r"(?<![\w-])[\w-]++(?:[.．｡。][\w-]++)+")
 _TOKEN = re.compile(rf"<(?:[!@#]|[a-z][a-z0-9+.-]*:|({_DOMAIN.pattern}))", re.I)  # what Slack reads between < and >
+# What stands in code for a place without saying how to get there, and the beginnings of HTML that links, loads or acts.
+_PLACE = re.compile(rf"(?<!\[:\])(?<![/\\])([/\\]+)([/\\])({_DOMAIN.pattern})")
+_ELEMENT = re.compile(
+    r"<(?=/?(?:a|area|at|audio|base|body|button|embed|form|i?frame|image|img|input|link|meta|object|script|source|style|svg|video)"
+    r"(?![A-Za-z0-9_]))",
+    re.I,
+)
+_LETTERS = re.compile(r"[^\W\d_]*")
+_LATIN = re.compile(rf"[a-z]+(?=[{UNSPACED}])")
+_WWW = re.compile(r"(?:\A[_-]*|[^\x00-\x7f])www\Z")
 _DOT = re.compile(r"[.．｡。]")
 _SENTENCE_END = re.compile(r"(?<=[a-z])\.(?=[A-Z][a-z]+\Z)")
 _HOST = re.compile(r"[a-z][a-z0-9+.-]*:[/\\]*(?:[^/?#\\\s]*@)?([^/?#\\\s:]+)", re.I)
@@ -89,7 +106,13 @@ def before_link(text: str) -> str:
 def code(text: str) -> str:
     """Text inside code. Slack may read code otherwise than we do, so mentions and URLs are broken there too; the rest stays as it is."""
     text = _TOKEN.sub(lambda match: f"< {match[0][1:]}" if match[1] is None or _linkable(match[1]) else match[0], entities_kept(text))
-    return _GROUPS.sub("@ ", _ACTING.sub(r"\1: ", _SCHEME.sub(r"\1[:]", text)))
+    text = _GROUPS.sub("@ ", _ACTING.sub(r"\1: ", _SCHEME.sub("[:]", text)))
+    return _ELEMENT.sub("< ", _PLACE.sub(_place, text))
+
+
+def _place(match: re.Match[str]) -> str:
+    reached = _linkable(match[3]) or match[3][0].isdigit()
+    return f"{match[1]} {match[2]}{match[3]}" if reached else match[0]
 
 
 def entities_kept(text: str) -> str:
@@ -99,7 +122,7 @@ def entities_kept(text: str) -> str:
 
 def _dead(text: str, hosts: frozenset[str]) -> str:
     text = _NOISE.sub("", entities_kept(text.replace("`", "'")))
-    text = _ACTING.sub(r"\1: ", _SCHEME.sub(r"\1[:]", text))
+    text = _ACTING.sub(r"\1: ", _SCHEME.sub("[:]", text))
     text = _DOMAIN.sub(lambda match: _domain(match[0], hosts), _GROUPS.sub("@ ", text))
     text = re.sub(r"\](?=[(\[:])", "] ", text)
     return re.sub(r"<(?=[!@#])", "< ", text).replace("<", "&lt;")
@@ -112,7 +135,7 @@ def _domain(name: str, hosts: frozenset[str]) -> str:
 def _linkable(name: str) -> bool:
     """Whether a reader of links could begin or end one in this name."""
     first, *rest = _DOT.split(name)
-    return first.lower().lstrip("_-") == "www" or any(_top_level(each) for each in rest)
+    return _WWW.search(first.lower()) is not None or any(_top_level(each) for each in rest)
 
 
 def _broken(name: str) -> str:
@@ -123,10 +146,11 @@ def _broken(name: str) -> str:
 
 
 def _top_level(name: str) -> bool:
-    """Whether a domain could end with this label, or with its beginning up to a hyphen, an underscore or a digit."""
-    top = re.match(r"[^\W\d_]*", unicodedata.normalize("NFKC", name).lower())
-    return name.lower().startswith("xn--") or (top is not None and top[0] in _TOP_LEVEL)
+    """Whether a domain could end with this label, or with its beginning up to a hyphen, an underscore, a digit or another script."""
+    normal = unicodedata.normalize("NFKC", name).lower()
+    found = (_LETTERS.match(normal), _LATIN.match(normal))
+    return normal.startswith("xn--") or any(each is not None and each[0] in TOP_LEVEL for each in found)
 
 
 # All top-level domains, from the copy of the public suffix list that comes with tldextract: it asks nobody.
-_TOP_LEVEL: Final = frozenset(suffix for suffix in tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None).tlds if "." not in suffix)
+TOP_LEVEL: Final = frozenset(suffix for suffix in tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None).tlds if "." not in suffix)

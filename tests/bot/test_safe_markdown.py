@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 from bot.connectors.cutting import split
@@ -110,6 +112,62 @@ def test_a_stream_holds_back_what_is_not_whole() -> None:
     assert stream.feed("de` &l") == "`code` "
     assert stream.feed("t;!here") == ""
     assert stream.end() == "&lt; !here"
+
+
+@pytest.mark.parametrize(
+    "text", ["请重启路由器，等待两分钟，然后看灯！", "ルーターを再起動してください。そして待ちます。", "กรุณารีสตาร์ทเราเตอร์และรอสองนาที"]
+)
+def test_a_language_without_spaces_streams_as_it_is_written(text: str) -> None:
+    stream = SafeStream(HOSTS)
+    shown = ""
+    for number, char in enumerate(text):
+        shown += stream.feed(char)
+        assert len(shown) >= number - 5
+    assert shown + stream.end() == text
+
+
+def test_what_could_become_a_link_is_held_back_in_a_language_without_spaces() -> None:
+    stream = SafeStream(HOSTS)
+    assert stream.feed("请看例子") == "请看例"
+    assert stream.feed("。中") == ""
+    assert stream.feed("国") == ""
+    assert stream.feed("，好") == "子[.]中国，"
+    assert stream.feed("的[帮") == "好"
+    assert stream.feed("助](https://help.org)也看help.or") == "的[帮助 (help.org)](https://help.org)也"
+    assert stream.feed("g/x，和") == "看help[.]org/x，"
+    assert stream.feed("evil.co") == ""
+    assert stream.feed("m网站在这里") == "和evil[.]com网站在这"
+    assert stream.end() == "里"
+
+
+@pytest.mark.parametrize(
+    "unit", ["中", "中。", "。中国", "เ", "a", "a.", "`", "!", "[", "[](", "<", "<a:", "\\", "//", "https://", "@", "&", "word "]
+)
+@pytest.mark.parametrize("fence", ["", "```\n"])
+def test_reading_takes_no_longer_a_character_the_longer_a_text_is(unit: str, fence: str) -> None:
+    text = fence + (unit * 28_000)[:28_000]
+    began = time.process_time()
+    stream = SafeStream(HOSTS)
+    for at in range(0, len(text), 8):
+        stream.feed(text[at : at + 8])
+    stream.end()
+    assert time.process_time() - began < 1.5
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ('<a href="//evil.com/x">', '< a href="/ /evil.com/x">'),
+        ("<img src='//evil.com/p.png'>", "< img src='/ /evil.com/p.png'>"),
+        ("<IFRAME src=/\\evil.com>", "< IFRAME src=/ \\evil.com>"),
+        ("<svg/onload=x> //1.2.3.4/p.png", "< svg/onload=x> / /1.2.3.4/p.png"),
+        ("vector<int> a // b // x", "vector<int> a // b // x"),
+    ],
+)
+def test_in_code_no_html_links_or_loads(written: str, shown: str) -> None:
+    assert safe(f"`{written}`", HOSTS) == f"`{shown}`"
+    assert safe(f"```html\n{written}\n```", HOSTS) == f"```html\n{shown}\n```"
+    assert safe(f"`{shown}`", HOSTS) == f"`{shown}`"
 
 
 def test_peoples_words_are_escaped_for_mrkdwn() -> None:

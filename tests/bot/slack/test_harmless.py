@@ -15,6 +15,36 @@ HOSTS = frozenset({"help.org", "bank.example.com"})
 ANSWERS, BATCHES = 10_000, 10
 FRAGMENTS = st.lists(st.sampled_from([*PINGS, *LINKS, *GOOD, *GLUE]), max_size=14).map("".join)
 TEXTS = st.one_of(FRAGMENTS, st.text(max_size=80), st.text(alphabet="`~<>[]()!@#:/.\\&;comhere \n", max_size=60))
+UNSPACED = st.lists(
+    st.sampled_from(
+        [
+            "中",
+            "国",
+            "中国",
+            "请重启路由器",
+            "你好",
+            "，",
+            "。",
+            "！",
+            ".",
+            "か",
+            "ไทย",
+            "コム",
+            "我爱你",
+            "evil",
+            "com",
+            "www",
+            "1",
+            "-",
+            *PINGS,
+            *LINKS,
+            *GOOD,
+            "<",
+            "/",
+        ]
+    ),
+    max_size=20,
+).map("".join)
 # What this reader, like Slack's, takes for text, although it looks like more.
 INERT = {
     "//evil.com", "[r]", "[x][r]", "tel:+15551234", "<\\!here>", "\\<!here>", "<\u200b!here>",
@@ -64,6 +94,18 @@ def test_whatever_is_written_it_is_harmless_and_stays_the_same_the_second_time(t
 def test_a_stream_in_any_pieces_is_the_same_text(text: str, sizes: list[int]) -> None:
     pieces = streamed(text, sizes)
     assert "".join(pieces) == safe(text, HOSTS)
+
+
+@settings(max_examples=300, deadline=None)
+@given(UNSPACED, st.lists(st.integers(1, 20), min_size=1, max_size=50))
+def test_so_it_is_in_languages_without_spaces(text: str, sizes: list[int]) -> None:
+    shown = safe(text, HOSTS)
+    check(shown)
+    assert safe(shown, HOSTS) == shown
+    pieces = streamed(text, sizes)
+    assert "".join(pieces) == shown
+    for end in range(1, len(pieces) + 1):
+        check("".join(pieces[:end]))
 
 
 @pytest.mark.parametrize("seed", range(0, 300, 3))
