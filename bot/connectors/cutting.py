@@ -7,7 +7,7 @@ from typing import Final
 # A message holds about 10 kB (measured: `msg_too_long`); what is left is room for escapes that Slack adds.
 MESSAGE_BYTES: Final = 9000
 
-_FENCE = re.compile(r"^```[^`\n]*$", re.M)
+_FENCE = re.compile(r"^```[^`\n]{0,100}$", re.M)  # a longer line would stand in every piece again
 _CLOSE = "\n```"
 _WHOLE = re.compile(r"(?<!`)(`{1,20})[^`\n]{1,500}\1(?!`)|\[[^\[\]\n]*\]\([^()\n]*\)|&#?\w{1,32};|\[[.:]\]")
 

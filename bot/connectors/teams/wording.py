@@ -8,11 +8,13 @@ from bot.connectors.cutting import split
 from bot.connectors.teams import cards
 
 _PIECE_BYTES = 9000
+_HEAD_CHARS = 300
 _URL = re.compile(r"https?://[^\s<>\"']+[^\s<>\"'.,;:!?)\]]")
 
 
 def worded(head: str, text: str, *, bold: bool = True) -> list[dict[str, Any]]:
     """What one person wrote to another, as it is: all of it, in as many messages as it takes. Only addresses become links."""
+    head = cards.cut(head, _HEAD_CHARS)
     first = f"<b>{_plain(head)}</b>" if bold else _linked(head)
     return [shape for piece in split(text, _PIECE_BYTES) or [""] for shape in _fitting(first, piece)]
 
@@ -22,7 +24,9 @@ def _fitting(first: str, piece: str) -> list[dict[str, Any]]:
     shape = {"type": "message", "textFormat": "xml", "text": "<br>".join([first, *_lines(piece)])}
     if cards.size(shape) <= cards.CARD_BYTES:
         return [shape]
-    return [each for half in split(piece, len(piece.encode()) // 2 + 1) for each in _fitting(first, half)]
+    middle = len(piece) // 2
+    at = max(piece.rfind("\n", 1, middle), piece.rfind(" ", 1, middle), 0) or middle
+    return [*_fitting(first, piece[:at]), *_fitting(first, piece[at:])]
 
 
 def _lines(text: str) -> list[str]:
