@@ -136,5 +136,6 @@ class Commands:
             log.error("somebody could not be forgotten at once", extra={"error": f"{type(error).__name__}: {error}"})
             told = NOT_YET_FORGOTTEN
         self._people.forget(user)
+        self._handovers.forget(user)
         channel = await self._workspace.api.direct(user)
         await self._workspace.api.post(channel, told, notes.note(told), patience=60.0)

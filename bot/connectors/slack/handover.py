@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 
+from bot.connectors.posts import Posts
 from bot.connectors.slack import blocks, events, notes
 from bot.connectors.slack.api import Blocks
 from bot.connectors.slack.bolt import Payload
@@ -32,8 +33,7 @@ class Handovers:
         self._workspace = workspace
         self._service = workspace.service
         self._once = Once()
-        self._files: dict[str, list[Said]] = {}  # what came with files before the experts had the conversation
-        self._posts: dict[str, str] = {}  # where the experts have what was posted since the start; the store hears of it a moment later
+        self._posts = Posts[str]()
         self._posted: dict[str, int] = {}  # how many messages of something long stand already
 
     @property
@@ -82,9 +82,8 @@ class Handovers:
         post = blocks.handover_post(handover.id, handover.user_id, turns, link=link)
         ts = await self._workspace.api.post(self.channel, "Somebody asks for a person.", post, patience=_PATIENCE_SECONDS)
         name = Name((await self._workspace.known()).team, self.channel, ts)
-        self._posts[handover.id] = str(name)
-        for said in self._files.pop(handover.id, ()):
-            self._tell_of_files(said, name)
+        for told in self._posts.made(handover.id, str(name)):
+            self._tell(told, name)
         return str(name)
 
     async def _link(self, handover: Handover) -> str | None:
@@ -109,14 +108,17 @@ class Handovers:
         handover = await self._service.handed_over(PLATFORM, conversation)
         if handover is None or not self._once.first(f"files {said.name}"):
             return
-        post = self._posts.get(handover.id) or handover.message
+        post, told = self._posts.name(handover.id) or handover.message, blocks.files_text(said.user, said.files)
         if post is None:
-            self._files.setdefault(handover.id, []).append(said)
+            self._posts.wait(handover.id, said.user, told)
         else:
-            self._tell_of_files(said, parse(post))
+            self._tell(told, parse(post))
 
-    def _tell_of_files(self, said: Said, post: Name) -> None:
-        told = blocks.files_text(said.user, said.files)
+    def forget(self, user: str) -> None:
+        """Nothing of this person is known here any more."""
+        self._posts.forget(user)
+
+    def _tell(self, told: str, post: Name) -> None:
         self._workspace.say(post.channel, told, notes.note(told), post.ts)
 
     async def _post_all(self, what: str, thread: Name, text: str, messages: Sequence[Blocks]) -> None:

@@ -5,6 +5,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bot.connectors.posts import Posts
 from bot.connectors.tasks import Once
 from bot.connectors.teams import cards, shapes
 from bot.connectors.teams.address import Address, Kind
@@ -52,8 +53,7 @@ class Handovers:
         self._workspace = workspace
         self._service = workspace.service
         self._once = Once()
-        self._files: dict[str, list[Said]] = {}  # what came with files before the experts had the conversation
-        self._posts: dict[str, str] = {}  # where the experts have what was posted since the start; the store hears of it a moment later
+        self._posts = Posts[Json]()
         self._posted: dict[str, int] = {}  # how many messages of something long stand already
         self._failures: dict[str, int] = {}  # to post something to the experts
         self._names: OrderedDict[str, str] = OrderedDict()  # of people; Teams says them with what they write
@@ -100,14 +100,15 @@ class Handovers:
             raise
         name = begun or Name(self.channel, f"{_NAMELESS}{handover.id}")
         self._failures.pop(handover.id, None)
-        self._posts[handover.id] = str(name)
-        for said in self._files.pop(handover.id, ()):
-            self._tell_of_files(said, name)
+        for told in self._posts.made(handover.id, str(name)):
+            self._workspace.say(name.place, told)
         return str(name)
 
     def _failed(self, handover: Handover) -> None:
         """Who waits is told once that nobody knows of it yet."""
         failures = self._failures[handover.id] = self._failures.get(handover.id, 0) + 1
+        if len(self._failures) > _MOST_NAMES:
+            del self._failures[next(iter(self._failures))]
         if failures == _UNREACHED_AFTER:
             place = _asker(handover)
             self._note(place, f"{UNREACHED} {_go_on(in_channel=root_of(place) is not None)}")
@@ -123,16 +124,11 @@ class Handovers:
         handover = await self._service.handed_over(PLATFORM, conversation)
         if handover is None or not self._once.first(f"files {said.event_id}"):
             return
-        post = self._posts.get(handover.id) or handover.message
+        post = self._posts.name(handover.id) or handover.message
         if post is None:
-            self._files.setdefault(handover.id, []).append(said)
+            self._posts.wait(handover.id, said.user, _of_files(said))
         else:
-            self._tell_of_files(said, parse(post))
-
-    def _tell_of_files(self, said: Said, post: Name) -> None:
-        what = "a file" if said.files == 1 else f"{said.files} files"
-        told = f"sent {what} that I can't bring here. Ask them to send it to you directly, or to describe it."
-        self._workspace.say(post.place, worded(f"{said.user_name or 'The asker'} {told}", "")[0])
+            self._workspace.say(parse(post).place, _of_files(said))
 
     async def expert_wrote(self, said: Said) -> bool:
         """Whether a message stands under a hand-over's post; what an expert said there to CARE is kept. Raises StoreError."""
@@ -260,6 +256,7 @@ class Handovers:
     def forget(self, user: str) -> None:
         """Nothing of this person is known here any more."""
         self._names.pop(user, None)
+        self._posts.forget(user)
 
     def _know(self, user: str, name: str | None) -> None:
         if name:
@@ -283,6 +280,12 @@ def handed_over(kind: Kind, *, already: bool) -> str:
 
 def _go_on(*, in_channel: bool) -> str:
     return "To go on with me meanwhile, mention me in a new post." if in_channel else "Write `new` to go on with me meanwhile."
+
+
+def _of_files(said: Said) -> Json:
+    what = "a file" if said.files == 1 else f"{said.files} files"
+    told = f"sent {what} that I can't bring here. Ask them to send it to you directly, or to describe it."
+    return worded(f"{said.user_name or 'The asker'} {told}", "")[0]
 
 
 def _asker(handover: Handover) -> str:
