@@ -24,6 +24,13 @@ _STOPPED = ("cancelled by user", "canceled by user", "cancelled by the user", "c
 _TIMED_OUT = "exceeded streaming time"
 _TOO_LARGE = "size too large"
 _TOO_LONG = frozenset({"MessageSizeTooBig", "ActivityTooLarge", "RequestEntityTooLarge"})
+# 404s of Teams itself. Any other is a page of something on the way, which says nothing of the chat.
+_NOT_FOUND = frozenset(
+    {
+        *("conversationnotfound", "activitynotfoundinconversation", "activitynotfound", "membernotfoundinconversation"),
+        *("messagenotfound", "chatnotfound", "threadnotfound", "usernotfound", "botnotinconversationroster"),
+    }
+)
 # 403s that say that we are not, or no more, where the message should go.
 _NOT_THERE = frozenset({"BotNotInConversationRoster", "ConversationBlockedByUser", "ForbiddenOperationException", "MessageWritesBlocked"})
 
@@ -102,14 +109,14 @@ def decided(what: str, answer: Answer) -> TeamsError:
         return TooLong(told)
     if code == _STREAM_CODE:
         return _ended(told, message.lower())
-    if answer.status == 404 or (answer.status == 403 and code in _NOT_THERE):
+    if (answer.status == 404 and code.lower() in _NOT_FOUND) or (answer.status == 403 and code in _NOT_THERE):
         return Gone(told)
-    if answer.status == 412:
+    if answer.status == 404:
+        return Unreachable(f"something on the way to Teams knows nothing of it ({told})", sent=False)
+    if answer.status == 412:  # another call to the same chat was in its way; Microsoft's page on rate limits says to try again
         return Unreachable(f"Teams was busy with the same message ({told})", sent=False)
     if answer.status >= 500 or answer.status == 408:
         return Unreachable(f"Teams has trouble of its own ({told})", sent=True)
-    if answer.status == 412:  # another call to the same chat was in its way; Microsoft's page on rate limits says to try again
-        return Unreachable(f"Teams could not do it just now ({told})", sent=False)
     if answer.status == 401:
         return Unreachable(f"Teams refuses the token ({told}); are TEAMS_APP_ID, TEAMS_APP_PASSWORD and TEAMS_TENANT_ID right?", sent=False)
     return Refused(told)

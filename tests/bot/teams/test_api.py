@@ -245,7 +245,9 @@ async def served(handle: Callable[[web.Request], Awaitable[web.StreamResponse]])
 
 REFUSALS: list[tuple[int, str, str, type[TeamsError]]] = [
     (404, "ConversationNotFound", "", Gone),
-    (404, "", "", Gone),
+    (404, "ActivityNotFoundInConversation", "", Gone),
+    (404, "", "", Unreachable),
+    (404, "NotFound", "", Unreachable),
     (403, "BotNotInConversationRoster", "The bot is not part of the conversation roster.", Gone),
     (403, "ConversationBlockedByUser", "User blocked the conversation with the bot.", Gone),
     (403, "Forbidden", "", Refused),
@@ -277,7 +279,7 @@ async def test_each_refusal_is_what_a_caller_decides_on(
     assert type(raised.value) is error
     assert "a secret" not in str(raised.value)
     if isinstance(raised.value, Unreachable):
-        assert raised.value.sent is (status not in (401, 412))
+        assert raised.value.sent is (status not in (401, 404, 412))
 
 
 STRANGE = {

@@ -51,6 +51,17 @@ async def test_a_long_answer_goes_on_in_further_messages(start: Start, where: st
         assert not [call for call in care.teams.calls if call.status == 413]
 
 
+@pytest.mark.parametrize("where", PLACES)
+async def test_a_proxys_page_that_nothing_is_there_loses_no_answer(start: Start, where: str) -> None:
+    async with start() as care:
+        for kind in ("final", "update"):
+            care.teams.faults.outage(kind, status=404, times=2)
+        asked = await care.teams.say(ADA, "How do I restart it?", in_=chat(care.teams, where))
+        answer = await care.answer(asked)
+        assert answer.ai_label
+        await care.teams.until(delivered(care))
+
+
 async def test_a_message_that_teams_finds_too_long_is_split_smaller(start: Start, teams: FakeTeams) -> None:
     teams.connector.max_bytes = 8000
     teams.connector.rates = ()
