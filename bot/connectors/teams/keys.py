@@ -94,11 +94,14 @@ class Keys:
             async with asyncio.timeout(_SECONDS):
                 document = await self._object(self._url)
                 found = await self._object(_safe(document.get("jwks_uri")))
+            keys = _readable(found.get("keys"))
+            if not keys:
+                raise ValueError("it has no key that can be read")  # good ones are kept
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError, RecursionError) as error:
             self._broke_at = self._clock()
             log.warning("the key server can't be asked", extra={"url": self._url, "error": f"{type(error).__name__}: {error}"[:200]})
             raise KeysAway(f"the key server can't be asked ({type(error).__name__})") from None
-        self._keys, self._fetched_at, self._broke_at = _readable(found.get("keys")), self._clock(), None
+        self._keys, self._fetched_at, self._broke_at = keys, self._clock(), None
         log.info("fetched the keys of Teams", extra={"keys": len(self._keys)})
 
     async def _object(self, url: str) -> dict[str, Any]:

@@ -251,14 +251,25 @@ async def test_keys_are_good_for_another_day_while_the_key_server_is_away(
         assert await door.knock(teams.activity(ADA, "Hello")) == status, hours
 
 
+async def test_a_key_server_that_answers_without_keys_takes_none_of_the_good_ones(
+    teams: FakeTeams, door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await door.knock(teams.activity(ADA, "Hello")) == 201
+    teams.keys.published = {}
+    monkeypatch.setattr(door.keys, "_clock", lambda: time.monotonic() + 25 * 3600)
+    assert await door.knock(teams.activity(ADA, "Hello")) == 201
+    await teams.until(lambda: teams.keys.fetches == 2 and door.keys._fetching is not None and door.keys._fetching.done())
+    assert await door.knock(teams.activity(ADA, "Hello")) == 201
+
+
 GOOD = jwk("teams-key", ["msteams"])
 DOCUMENTS = {
-    "no keys": ({}, 401),
-    "keys that are no list": ({"keys": 5}, 401),
-    "keys that are no objects": ({"keys": [None, 5, "x", []]}, 401),
-    "a key without a name": ({"keys": [{**GOOD, "kid": None}]}, 401),
-    "a key without numbers": ({"keys": [{"kid": "teams-key", "kty": "RSA", "endorsements": ["msteams"]}]}, 401),
-    "a key of another kind": ({"keys": [{"kid": "teams-key", "kty": "oct", "k": "c2VjcmV0", "endorsements": ["msteams"]}]}, 401),
+    "no keys": ({}, 503),
+    "keys that are no list": ({"keys": 5}, 503),
+    "keys that are no objects": ({"keys": [None, 5, "x", []]}, 503),
+    "a key without a name": ({"keys": [{**GOOD, "kid": None}]}, 503),
+    "a key without numbers": ({"keys": [{"kid": "teams-key", "kty": "RSA", "endorsements": ["msteams"]}]}, 503),
+    "a key of another kind": ({"keys": [{"kid": "teams-key", "kty": "oct", "k": "c2VjcmV0", "endorsements": ["msteams"]}]}, 503),
     "a key that nobody endorsed": ({"keys": [{name: value for name, value in GOOD.items() if name != "endorsements"}]}, 401),
     "endorsements that are text": ({"keys": [{**GOOD, "endorsements": "msteams"}]}, 401),
     "a good one among broken ones": ({"keys": [None, {"kid": "x", "kty": "RSA", "n": "!", "e": 5}, GOOD]}, 201),
