@@ -77,12 +77,17 @@ class Postman:
         self._woken.set()
 
     async def go_round(self) -> None:
-        """Brings what there is, platform by platform. Raises StoreError."""
-        for connector in list(self._connectors.values()):
-            for parcels in (self._notices, self._handovers, self._relays, self._replies):
-                for parcel in await parcels(connector):
-                    if not self._stopping:
-                        await self._bring(parcel)
+        """Brings what there is, to all platforms at once: one that is away holds up no other. Raises StoreError."""
+        rounds = [self._go_to(connector) for connector in list(self._connectors.values())]
+        for failed in await asyncio.gather(*rounds, return_exceptions=True):
+            if isinstance(failed, BaseException):
+                raise failed
+
+    async def _go_to(self, connector: Connector) -> None:
+        for parcels in (self._notices, self._handovers, self._relays, self._replies):
+            for parcel in await parcels(connector):
+                if not self._stopping:
+                    await self._bring(parcel)
 
     async def _notices(self, connector: Connector) -> list[_Parcel]:
         found = await self._archive.run(Store.untold, connector.platform, now() - _NEWS)

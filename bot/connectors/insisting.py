@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import random
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from bot.store import StoreError
 log = logging.getLogger(__name__)
 
 _LEAST_LIMIT = 1000
+_JITTER = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,8 @@ class Insistence:
                 self.bare = True  # the words matter more than the thumbs
             except (self._refusals.error, StoreError) as error:
                 log.warning(f"an answer waits for {self._refusals.platform}", extra=self._told(error=f"{type(error).__name__}: {error}"))
-                await self.rest(max(pause, self._refusals.pause(error)))
+                # Never sooner than the platform wants, and not all at the same moment.
+                await self.rest(max(pause, self._refusals.pause(error)) * random.uniform(1, 1 + _JITTER))  # noqa: S311
                 pause = min(2 * pause, self._most_retry)
         return False
 

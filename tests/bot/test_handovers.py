@@ -327,3 +327,21 @@ def test_a_database_of_before_is_brought_up_to_date(tmp_path, monkeypatch) -> No
     turn = store.receive(QUESTION, "t1", "other")
     assert (turn.question, store.asked_in("slack", "T1/D1/1.0")) == (QUESTION, turn)
     store.close()
+
+
+async def test_a_platform_that_is_away_holds_up_no_other(care: Care) -> None:
+    class Hangs(Platform):
+        async def tell(self, notice: Notice) -> bool:
+            await asyncio.Event().wait()
+            return True
+
+    hangs, other = Hangs(), Platform()
+    hangs.platform = "away"
+    care.service.connect(hangs)
+    care.service.connect(other)
+    care.store.notify([Notice("n1", "report", OPERATORS, "", "tonight", "Promoted", now())])
+    going = asyncio.create_task(care.service.postman.go_round())
+    async with asyncio.timeout(3):
+        while not other.told:
+            await asyncio.sleep(0.01)
+    going.cancel()

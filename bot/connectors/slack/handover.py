@@ -17,7 +17,8 @@ from bot.turns import ExpertReply, Handover, Turn
 
 log = logging.getLogger(__name__)
 
-_PATIENCE_SECONDS = 40.0  # the postman gives a post a minute
+_PATIENCE_SECONDS = 5.0  # the postman comes again, and brings what is for others meanwhile
+_SHOW_SECONDS = 60.0
 ENDED = "This conversation was handed back to CARE: what you write here does not reach the asker any more."
 NOBODYS = (
     "What you write here reaches nobody: no conversation belongs to this message. Is the same one posted a second time? Write under that."
@@ -191,4 +192,4 @@ class Handovers:
         except UnknownTurn:
             turns = ()
         ended = blocks.handover_post(handover.id, handover.user_id, turns, ended_by=expert)
-        await self._workspace.api.update(post.channel, post.ts, "Handed back.", ended, patience=_PATIENCE_SECONDS)
+        await self._workspace.api.update(post.channel, post.ts, "Handed back.", ended, patience=_SHOW_SECONDS)

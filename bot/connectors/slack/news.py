@@ -13,7 +13,7 @@ from bot.notices import OPERATORS, Notice
 log = logging.getLogger(__name__)
 
 CHART = "The night in a chart"
-_PATIENCE_SECONDS = 40.0  # the postman gives a post a minute
+_PATIENCE_SECONDS = 5.0  # the postman comes again, and brings what is for others meanwhile
 
 
 class News:

@@ -42,7 +42,8 @@ FOR_ALL = "In this chat that counts for everybody."
 UNREACHED = "I could not reach the people who take over yet. I keep trying."
 _UNREACHED_AFTER = 3  # failures
 _NAMELESS = "unnamed-"  # with the hand-over's id: the post's, where Teams did not say the post's own
-_PATIENCE_SECONDS = 40.0  # the postman gives a post a minute
+_PATIENCE_SECONDS = 5.0  # the postman comes again, and brings what is for others meanwhile
+_SHOW_SECONDS = 60.0
 _MOST_NAMES = 1000
 
 
@@ -222,7 +223,7 @@ class Handovers:
     async def _show_ended(self, post: Name, card: Json) -> None:
         """To the other experts too."""
         shape = cards.message(card, "Handed back.")
-        await self._workspace.api.update(await self._address(post.place), post.id, shape, patience=_PATIENCE_SECONDS)
+        await self._workspace.api.update(await self._address(post.place), post.id, shape, patience=_SHOW_SECONDS)
 
     async def _card(self, handover: Handover, *, told: str = "", ended_by: str | None = None) -> Json:
         try:
