@@ -133,9 +133,10 @@ def moment(activity: Json) -> str:
     """When an activity was sent, so that later ones sort after it."""
     try:
         found = datetime.fromisoformat(text(activity, "timestamp"))
-    except ValueError:
+        found = (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):  # nonsense, or the first or last day that there is, elsewhere on Earth
         found = datetime.now(UTC)
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC).isoformat(timespec="microseconds")
+    return found.isoformat(timespec="microseconds")
 
 
 def _is_file(attachment: Json) -> bool:
