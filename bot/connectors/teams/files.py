@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
+from yarl import URL
 
 from bot.connectors.cutting import split
 from bot.connectors.tasks import Once
@@ -91,7 +92,7 @@ class Files:
             host, _ = parts.hostname or "", parts.port
         except ValueError:
             return False
-        if parts.username is not None or parts.password is not None:
+        if parts.username is not None or parts.password is not None or "\\" in parts.netloc or not url.isprintable() or " " in url:
             return False
         if parts.scheme == "https" and host.endswith(_STORAGE):
             return True
@@ -114,11 +115,11 @@ class Files:
                 log.info("a question for consent was not taken away", extra={"error": str(error)})
 
     async def _upload(self, url: str, content: bytes) -> None:
-        """Raises Unreachable or Refused."""
+        """Raises Unreachable or Refused. The address is signed: not a character of it is written in another way."""
         headers = {"Content-Type": "application/json", "Content-Range": f"bytes 0-{len(content) - 1}/{len(content)}"}
-        wait = aiohttp.ClientTimeout(total=_UPLOAD_SECONDS)
+        wait, place = aiohttp.ClientTimeout(total=_UPLOAD_SECONDS), URL(url, encoded=url.isascii())
         try:
-            async with self._workspace.api.http().put(url, data=content, headers=headers, timeout=wait, allow_redirects=False) as answer:
+            async with self._workspace.api.http().put(place, data=content, headers=headers, timeout=wait, allow_redirects=False) as answer:
                 if answer.status >= 300:
                     raise Refused(f"upload: {answer.status}")
         except (aiohttp.ClientError, TimeoutError) as error:

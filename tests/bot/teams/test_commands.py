@@ -192,6 +192,15 @@ async def test_an_export_comes_as_a_file_once_its_person_agrees(care: Care) -> N
     assert len(care.turns()) == 1
 
 
+async def test_the_signed_address_of_a_file_is_used_as_it_is(care: Care) -> None:
+    asked = await care.teams.say(ADA, "export")
+    offer = (await care.teams.until(lambda: [each for each in care.teams.replies(asked) if each.consents]))[0]
+    signed = "/upload/x?tempauth=a%2Fb%2Bc%3d%3D&name=%7Ea%27b"
+    await care.teams.consent(ADA, offer, upload_url=care.teams.url + signed)
+    await care.teams.until(lambda: care.teams.file_server.places)
+    assert care.teams.file_server.places == [signed]
+
+
 async def test_who_does_not_want_the_file_gets_none(care: Care) -> None:
     asked = await care.teams.say(ADA, "export")
     offer = (await care.teams.until(lambda: [each for each in care.teams.replies(asked) if each.consents]))[0]
@@ -235,6 +244,8 @@ async def test_another_persons_consent_brings_what_is_kept_of_themselves(care: C
         "https://user:secret@contoso.sharepoint.com/file",
         "file:///etc/passwd",
         "http://169.254.169.254/latest",
+        "https://evil.example\\.sharepoint.com/file",
+        "https://contoso.sharepoint.com/file HTTP/1.1\r\nHost: evil.example\r\n",
     ],
 )
 async def test_the_file_goes_to_no_other_host(care: Care, url: str) -> None:

@@ -18,6 +18,7 @@ class Files:
         self._teams = teams
         self._offered: dict[str, str] = {}
         self.uploaded: dict[str, bytes] = {}
+        self.places: list[str] = []  # what was put where, as it came
         self.authorizations: list[str | None] = []  # of uploads: an upload address is a secret, the app's token has no place there
 
     def routes(self) -> list[web.RouteDef]:
@@ -38,6 +39,7 @@ class Files:
 
     async def _take(self, request: web.Request) -> web.StreamResponse:
         await self._teams.faults.meet("upload", request)
+        self.places.append(request.raw_path)
         self.authorizations.append(request.headers.get("Authorization"))
         name, content = request.match_info["name"], await request.read()
         if name not in self._offered:
