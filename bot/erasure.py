@@ -44,6 +44,7 @@ class Erasing(Threads):
             examples = [f"turn/{row['id']}" for row in db.execute(_TAINTED, {"platform": platform, "user": user_id})]
             names = self._names_that_may_come_again(platform, user_id, now - _MAY_COME_AGAIN)
             db.execute(f"DELETE FROM newest WHERE {_THEIRS_TO_GO_ON}", who)
+            db.execute(_TAKE_FROM_EXPERTS, who)
             db.execute(_KEEP_WAYS_TO_REMOVALS, who)
             self._erase_reviews(f"{platform}:{user_id}")
             ratings = self._erase_ratings(platform, user_id)
@@ -88,8 +89,9 @@ class Erasing(Threads):
                 """
                 SELECT r.message FROM replies r JOIN turns t ON t.id = r.turn_id WHERE t.platform = ? AND t.message = ?
                 UNION SELECT reply_ref FROM turns WHERE platform = ? AND message = ? AND reply_ref IS NOT NULL
+                UNION SELECT e.message FROM expert_posts e JOIN turns t ON t.id = e.turn_id WHERE t.platform = ? AND t.message = ?
                 """,
-                (*asked, *asked),
+                (*asked, *asked, *asked),
             ).fetchall()
             self._leave_files("own.platform = ? AND own.message = ?", asked, now)
             db.executemany(
@@ -277,6 +279,16 @@ _THEIRS_TO_GO_ON = """
                 AND substr(turns.conversation_id || '/', 1, length(newest.place) + 1) = newest.place || '/'
         )
     )
+"""
+
+# What experts were shown of them.
+_TAKE_FROM_EXPERTS = """
+    INSERT INTO removals (platform, message) SELECT platform, message FROM expert_posts
+    WHERE platform = ?1 AND (
+        handover_id IN (SELECT id FROM handovers WHERE platform = ?1 AND user_id = ?2)
+        OR turn_id IN (SELECT id FROM turns WHERE platform = ?1 AND user_id = ?2)
+    )
+    ON CONFLICT DO NOTHING
 """
 
 # Answers that wait to be taken away out of a chat that will be reached no more.

@@ -36,6 +36,14 @@ class Experts:
         """The hand-over that the experts have in this message."""
         return await self._archive.run(Store.handover_at, platform, message)
 
+    async def shown_to_experts(self, platform: str, message: str, handover: Handover, turn: Turn | None = None) -> bool:
+        """Remembers the message, to be taken away with what it shows. False: that was erased meanwhile."""
+        return await self._archive.run(Store.shown_to_experts, platform, message, handover.id, None if turn is None else turn.id)
+
+    async def handovers_of(self, platform: str, conversation_id: str) -> list[Handover]:
+        """The hand-overs of a conversation that experts have seen, oldest first."""
+        return await self._archive.run(Store.handovers_of, platform, conversation_id)
+
     async def expert_replied(self, handover_id: str, expert_id: str, text: str, message: str | None = None, edition: str = "") -> Handover:
         """Keeps what an expert wrote: for the asker, to whom the postman brings it, and to learn from. Raises UnknownHandover.
 

@@ -90,6 +90,27 @@ class Handovers(Statements):
         with self._write() as db:
             db.execute("UPDATE relays SET sent_at = ? WHERE turn_id = ?", (time_to_text(now), turn_id))
 
+    def shown_to_experts(self, platform: str, message: str, handover_id: str, turn_id: str | None) -> bool:
+        """This message shows experts a hand-over, or one turn of it. False: that was erased meanwhile."""
+        with self._write() as db:
+            return bool(
+                db.execute(
+                    """
+                    INSERT INTO expert_posts (platform, message, handover_id, turn_id) SELECT ?1, ?2, id, ?4 FROM handovers
+                    WHERE id = ?3 AND (?4 IS NULL OR EXISTS (SELECT 1 FROM turns WHERE id = ?4)) ON CONFLICT DO NOTHING
+                    """,
+                    (platform, message, handover_id, turn_id),
+                ).rowcount
+            )
+
+    def handovers_of(self, platform: str, conversation_id: str) -> list[Handover]:
+        """The hand-overs of a conversation that experts have seen, oldest first."""
+        rows = self._rows(
+            "SELECT * FROM handovers WHERE platform = ? AND conversation_id = ? AND message IS NOT NULL ORDER BY begun_at",
+            (platform, conversation_id),
+        )
+        return [to_handover(row) for row in rows]
+
     def keep_reply(self, platform: str, reply: ExpertReply) -> None:
         """Keeps an expert's words until they are brought to the asker, once a message."""
         with self._write() as db:

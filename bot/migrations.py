@@ -309,3 +309,21 @@ def what_experts_corrected(db: Database) -> None:
 def welcomes(db: Database) -> None:
     """Which places are still to be greeted."""
     db.execute("ALTER TABLE addresses ADD COLUMN owes_welcome INTEGER NOT NULL DEFAULT 0 CHECK (owes_welcome IN (0, 1))")
+
+
+@migrations()
+def what_experts_were_shown(db: Database) -> None:
+    """Which messages show experts a hand-over, or one question of it: they are taken away with what they show."""
+    db.execute(
+        """
+        CREATE TABLE expert_posts (
+            platform TEXT NOT NULL,
+            message TEXT NOT NULL,
+            handover_id TEXT NOT NULL REFERENCES handovers (id) ON DELETE CASCADE,
+            turn_id TEXT REFERENCES turns (id) ON DELETE CASCADE,
+            PRIMARY KEY (platform, message)
+        ) STRICT, WITHOUT ROWID
+        """
+    )
+    db.execute("CREATE INDEX expert_posts_by_handover ON expert_posts (handover_id)")
+    db.execute("CREATE INDEX expert_posts_by_turn ON expert_posts (turn_id)")

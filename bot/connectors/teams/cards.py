@@ -40,7 +40,8 @@ _IN_THREAD = "Write below, or mention me in this thread: I bring your words to t
 _IN_CHAT = "Write below: in this chat only what you send from this card reaches them. I stay silent there."
 _FORGET = (
     "**This erases everything CARE has kept of you in Teams**: your questions, its answers to them, your votes and corrections. "
-    "What was trained on them is taken out of service. Messages in Teams itself stay; delete those yourself."
+    "What was trained on them is taken out of service, what experts were shown is taken away. "
+    "Other messages in Teams itself stay; delete those yourself."
 )
 
 

@@ -13,6 +13,7 @@ from bot.connectors.teams.files import Files
 from bot.connectors.teams.handover import FOR_ALL, Handovers
 from bot.connectors.teams.names import PLATFORM
 from bot.connectors.teams.presses import Press
+from bot.connectors.teams.removals import removals
 from bot.connectors.teams.sdk import InvokeRefused
 from bot.connectors.teams.workspace import Workspace
 from bot.store import StoreError, UnknownTurn
@@ -26,7 +27,10 @@ NEW_IN_CHANNEL = "In a channel every thread is a conversation of its own: mentio
 OPTED_OUT = "From now on nothing that you write or vote is used for training. What you wrote is kept; `forget me` erases it."
 OPTED_IN = "From now on what you write and vote may be used for training. `opt out` ends that."
 FORGETTING = "I erase everything that I kept of you, and tell you here when it is done."
-FORGOTTEN = "Everything that I kept of you is erased. Messages in Teams itself stay; delete those yourself."
+FORGOTTEN = (
+    "Everything that I kept of you is erased, and I take away what I showed of it to experts, where Teams lets me. "
+    "Other messages in Teams itself stay; delete those yourself."
+)
 NOT_YET_FORGOTTEN = (
     "I could not erase everything at once. Please write `forget me` again in a few minutes; "
     "the people who run CARE find the reason in its log."
@@ -151,6 +155,7 @@ class Commands:
         told = FORGOTTEN
         try:
             await self._service.forget(PLATFORM, user)
+            self._workspace.spawn(removals(self._workspace).go_on(), "what experts saw of somebody who was forgotten")
         except (StoreError, EngineError, OSError) as error:
             log.error("somebody could not be forgotten at once", extra={"error": f"{type(error).__name__}: {error}"})
             told = NOT_YET_FORGOTTEN

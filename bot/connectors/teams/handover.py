@@ -55,7 +55,7 @@ class Handovers:
         self._service = workspace.service
         self._once = Once()
         self._posts = Posts[Json]()
-        self._posted: dict[str, int] = {}  # how many messages of something long stand already
+        self._posted: dict[str, list[str]] = {}  # which messages of something long stand already
         self._failures: dict[str, int] = {}  # to post something to the experts
         self._names: OrderedDict[str, str] = OrderedDict()  # of people; Teams says them with what they write
 
@@ -101,6 +101,8 @@ class Handovers:
             raise
         name = begun or Name(self.channel, f"{_NAMELESS}{handover.id}")
         self._failures.pop(handover.id, None)
+        if begun is not None:
+            self._workspace.spawn(self._shown(begun, handover, None), "what the experts see")
         for told in self._posts.made(handover.id, str(name)):
             self._workspace.say(name.place, told)
         return str(name)
@@ -118,7 +120,21 @@ class Handovers:
         """Brings to the experts what the asker wrote since. Raises TeamsError."""
         if handover.message is not None:
             said = worded(f"{self._asker_of(handover, (turn,))} wrote:", turn.question.text)
-            await self._post_all(turn.id, await self._address(parse(handover.message).place), said)
+            ids = await self._post_all(turn.id, await self._address(parse(handover.message).place), said)
+            for each in ids:
+                self._workspace.spawn(self._shown(parse(handover.message).beside(each), handover, turn), "what the experts see")
+
+    async def _shown(self, name: Name, handover: Handover, turn: Turn | None) -> None:
+        """What it shows may be deleted later, or was meanwhile."""
+        if not await self._service.shown_to_experts(PLATFORM, str(name), handover, turn):
+            await self._workspace.api.delete(await self._address(name.place), name.id, patience=_SHOW_SECONDS)
+
+    async def question_deleted(self, conversation: str) -> None:
+        """The experts' posts show what is left of a conversation."""
+        for handover in await self._service.handovers_of(PLATFORM, conversation):
+            if handover.message is not None and _NAMELESS not in handover.message:
+                card = await self._card(handover, ended_by=None if handover.ended_at is None else "an expert")
+                self._workspace.spawn(self._show(parse(handover.message), card, "Somebody asks for a person."), "a deletion, to experts")
 
     async def files_came(self, said: Said, conversation: str) -> None:
         """The experts hear of files that CARE can't bring them, where they have the conversation."""
@@ -217,12 +233,12 @@ class Handovers:
         card = await self._card(handover, ended_by=press.by.user_name)
         post = press.by.message if handover.message is None or _NAMELESS in handover.message else parse(handover.message)
         if post is not None:
-            self._workspace.spawn(self._show_ended(post, card), "the end of a hand-over")
+            self._workspace.spawn(self._show(post, card, "Handed back."), "the end of a hand-over")
         return Outcome("Handed back.", card)
 
-    async def _show_ended(self, post: Name, card: Json) -> None:
-        """To the other experts too."""
-        shape = cards.message(card, "Handed back.")
+    async def _show(self, post: Name, card: Json, summary: str) -> None:
+        """To all experts."""
+        shape = cards.message(card, summary)
         await self._workspace.api.update(await self._address(post.place), post.id, shape, patience=_SHOW_SECONDS)
 
     async def _card(self, handover: Handover, *, told: str = "", ended_by: str | None = None) -> Json:
@@ -241,12 +257,13 @@ class Handovers:
         named = next((turn.question.user_name for turn in reversed(turns) if turn.question.user_name), None)
         return named or self._names.get(handover.user_id) or "Somebody"
 
-    async def _post_all(self, what: str, to: Address, messages: Sequence[Json]) -> None:
-        """Posts something long; tried again after a failure it goes on where that was. Raises TeamsError."""
-        for number in range(self._posted.get(what, 0), len(messages)):
-            await self._workspace.api.post(to, messages[number], patience=_PATIENCE_SECONDS)
-            self._posted[what] = number + 1
-        self._posted.pop(what, None)
+    async def _post_all(self, what: str, to: Address, messages: Sequence[Json]) -> list[str]:
+        """Posts something long, and gives the ids; tried again after a failure it goes on where that was. Raises TeamsError."""
+        ids = self._posted.setdefault(what, [])
+        for message in messages[len(ids) :]:
+            ids.append(await self._workspace.api.post(to, message, patience=_PATIENCE_SECONDS))
+        del self._posted[what]
+        return [each for each in ids if each]
 
     async def _address(self, place: str) -> Address:
         return await self._workspace.address_of(place)

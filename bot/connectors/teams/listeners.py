@@ -48,6 +48,10 @@ class Experts(Protocol):
         """Whether a message that was deleted was an expert's to an asker."""
         ...
 
+    async def question_deleted(self, conversation: str) -> None:
+        """Somebody deleted a question: the experts see it no more."""
+        ...
+
 
 class Listeners:
     """Activities of messages, and of CARE's coming into a chat. `first` hear what may be no question, and say whether it was theirs."""
@@ -90,8 +94,11 @@ class Listeners:
         if answered is not None:
             self._service.cancel(answered.id)  # nobody reads it any more
             return
+        asked = await self._service.asked_in(PLATFORM, str(name))
         for carrier in await self._service.forget_message(PLATFORM, str(name)):
             self._workspace.spawn(self._removals.take_away(carrier), "the answer to a deleted question")
+        if asked is not None:
+            await self._experts.question_deleted(asked.question.conversation_id)
 
     async def installed(self, activity: Json) -> None:
         """`installationUpdate`, add: CARE came into a chat or a team, and says hello once."""

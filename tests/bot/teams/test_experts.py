@@ -184,3 +184,50 @@ async def test_what_an_expert_deletes_before_it_was_brought_never_reaches_the_as
     await care.service.postman.go_round()
     await care.idle()
     assert not any("Norway" in each.reading for each in care.teams.replies(asked))
+
+
+@pytest.mark.usefixtures("posting")
+async def test_a_deleted_question_is_taken_away_from_the_experts_too(care: Care) -> None:
+    asked, post = await handed_over(care)
+    card_number = await care.teams.say(ADA, "My card number is 4111")
+    relayed = await below(care, post, "4111")
+    await care.teams.say(ADA, "It was 20 last month")
+    stays = await below(care, post, "It was 20")
+    await care.idle()
+    await care.teams.delete(card_number)
+    await care.teams.until(lambda: relayed.deleted)
+    await care.teams.delete(asked)
+    await care.teams.until(lambda: "Why is my bill so high?" not in post.reading)
+    await care.idle()
+    assert "asks for a person" in post.reading
+    assert not stays.deleted
+    assert care.store.to_take_away("teams") == []
+    await care.teams.press(GRACE, post, cards.SEND, {cards.WORDS: "You called Norway."})
+    await care.teams.until(lambda: any("You called Norway" in each.reading for each in care.teams.posts(care.teams.personal(ADA))))
+
+
+@pytest.mark.usefixtures("posting")
+async def test_a_deleted_question_leaves_the_card_of_a_hand_over_that_has_ended(care: Care) -> None:
+    asked, post = await handed_over(care)
+    await care.teams.press(GRACE, post, cards.HAND_BACK)
+    await care.idle()
+    await care.teams.delete(asked)
+    await care.teams.until(lambda: "Why is my bill so high?" not in post.reading)
+    assert "Handed back" in post.reading
+
+
+@pytest.mark.usefixtures("posting")
+async def test_who_is_forgotten_is_taken_away_from_the_experts_too(care: Care) -> None:
+    _, post = await handed_over(care)
+    await care.teams.say(ADA, "My card number is 4111")
+    relayed = await below(care, post, "4111")
+    await care.teams.say(GRACE, "I'll look at it", in_=EXPERTS, thread=post)
+    await care.teams.say(ADA, "new")
+    await care.teams.say(ADA, "forget me")
+    chat = care.teams.personal(ADA)
+    card = (await care.teams.until(lambda: [each for each in care.teams.posts(chat) if each.cards]))[-1]
+    await care.teams.press(ADA, card, cards.FORGET)
+    await care.teams.until(lambda: post.deleted and relayed.deleted)
+    await care.idle()
+    assert care.store.to_take_away("teams") == []
+    assert care.rows("SELECT * FROM expert_posts") == []
