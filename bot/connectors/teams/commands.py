@@ -26,7 +26,10 @@ NEW_BEGUN = "A new conversation: I look back at nothing that we said before."
 NEW_IN_CHANNEL = "In a channel every thread is a conversation of its own: mention me in a new post to begin one."
 OPTED_OUT = "From now on nothing that you write or vote is used for training. What you wrote is kept; `forget me` erases it."
 OPTED_IN = "From now on what you write and vote may be used for training. `opt out` ends that."
-FORGETTING = "I erase everything that I kept of you, and tell you here when it is done."
+FORGETTING = (
+    "I erase everything that I kept of you, and tell you here when it is done. "
+    "Should I be restarted meanwhile, it is done all the same, but you hear nothing more of it."
+)
 FORGOTTEN = (
     "Everything that I kept of you is erased, and I take away what I showed of it to experts, where Teams lets me. "
     "Other messages in Teams itself stay; delete those yourself."

@@ -21,7 +21,7 @@ from model.history import Change
 log = logging.getLogger(__name__)
 
 ONLY_OPERATORS = "Only operators may do that: CARE_OPERATORS lists who is one. You would be {id} there."
-UNDER_WAY = "I'm on it: what becomes of it stands in this thread in a moment."
+UNDER_WAY = "I'm on it: what becomes of it stands in this thread in a moment. Nothing there after some minutes? Press it again."
 _PATIENCE_SECONDS = 60.0
 
 

@@ -352,11 +352,14 @@ async def test_a_wish_to_be_forgotten_survives_a_stop(start: Start, teams: FakeT
     monkeypatch.setattr(Service, "forget", lambda *_: asyncio.Event().wait())
     async with start() as care:
         card = await _asked_to_forget(care)
-        await teams.press(ADA, card, cards.FORGET)
+        pressed = await teams.press(ADA, card, cards.FORGET)
+        assert "restarted meanwhile, it is done all the same, but you hear nothing more" in json.dumps(pressed.card)
         assert len(care.turns()) == 2
     async with start() as care:
         await care.service.finish_forgetting()
+        await care.idle()
         assert [turn["user_id"] for turn in care.turns()] == [GRACE.id]
+        assert not any("is erased" in each.text for each in teams.posts(teams.personal(ADA)))
 
 
 async def test_what_could_not_be_erased_at_once_is_said(care: Care, monkeypatch: pytest.MonkeyPatch) -> None:
