@@ -210,7 +210,7 @@ def _inside(written: str) -> str:
 def _without_marks(marked: str) -> str:
     """The text of Teams' rendering, with its lines."""
     reader = _Reader()
-    reader.feed(marked)
+    reader.feed(re.sub(r"<!(?!--)", "&lt;!", marked))  # a declaration is no mark of Teams', and the parser stumbles over some
     reader.close()
     return re.sub(r"\n{3,}", "\n\n", "".join(reader.read)).strip()
 

@@ -122,6 +122,11 @@ def test_editions_sort_as_they_were_made() -> None:
     assert said().edition == "" < editions[0]
 
 
+@pytest.mark.parametrize("written", ["<![a", "<![CDATA[x]]>", "<![if x]>", "<!x", "<!DOCTYPE html>"])
+def test_a_declaration_in_teams_rendering_is_text(written: str) -> None:
+    assert said(f"<p>What is {written}</p>").text.startswith("What is <!")
+
+
 @pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "yesterday", ""])
 def test_a_moment_that_there_never_was_is_now(moment: str) -> None:
     assert said(timestamp=moment).at > "2026-01-01"
