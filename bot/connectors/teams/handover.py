@@ -28,7 +28,8 @@ NOBODY = "Nobody is set up here to take over conversations. Please ask your supp
 BACK = "I'm back: ask me again. Write `human` if you want a person once more."
 ENDED = "This conversation was handed back to CARE: what you write here does not reach the asker any more."
 NOBODYS = (
-    "What you write here reaches nobody: no conversation belongs to this message. Is the same one posted a second time? Write under that."
+    "What you write here reaches nobody: no conversation belongs to this message. Is the same one posted a second time? Write under that. "
+    "To ask me something yourself, begin a new post."
 )
 NO_FILES = "Only your words reach the asker: I can't bring files or pictures."
 GONE = "The asker's conversation is not there any more: what you wrote could not be brought to them."
@@ -153,7 +154,7 @@ class Handovers:
             return False  # a button, from a client that sends it as a message
         handover = await self._below(said)
         if handover is None:
-            return False
+            return await self._warned(said)
         if said.mentioned or (
             said.edition and await self._service.expert_said(PLATFORM, str(said.name))
         ):  # everything else there the experts say to each other
@@ -166,6 +167,16 @@ class Handovers:
         if self.channel is None or not root or channel_of(said.name.place) != channel_of(self.channel):
             return None
         return await self._service.handover_at(PLATFORM, f"{said.name.place}/{root}")
+
+    async def _warned(self, said: Said) -> bool:
+        """A post whose receipt got lost is made again, and only the second is known: nobody must write under the first unheard."""
+        place = said.name.place
+        theirs = self.channel is not None and channel_of(place) == channel_of(self.channel) and root_of(place) not in (None, said.name.id)
+        if not (theirs and said.mentioned) or await self._service.known(PLATFORM, place):
+            return False
+        if self._once.first(f"expert {said.event_id}"):
+            self._note(place, NOBODYS)
+        return True
 
     async def expert_deleted(self, name: Name) -> bool:
         """Whether a message that was deleted was an expert's to an asker; then it is withdrawn. Raises StoreError."""

@@ -231,3 +231,23 @@ async def test_who_is_forgotten_is_taken_away_from_the_experts_too(care: Care) -
     await care.idle()
     assert care.store.to_take_away("teams") == []
     assert care.rows("SELECT * FROM expert_posts") == []
+
+
+async def test_nobody_writes_unheard_under_a_post_that_was_made_twice(care: Care) -> None:
+    care.teams.faults.outage("conversation", done=True)  # it stands, and CARE does not hear of it
+    asked = await care.teams.say(ADA, "human")
+    for count in (1, 2):
+        care.service.postman._failed.clear()
+        await care.service.postman.go_round()
+        posts = await care.teams.until(lambda: [each for each in care.teams.posts(EXPERTS) if each.cards])
+        assert len(posts) == count
+    first, second = posts
+    await care.teams.say(GRACE, "You called Norway.", in_=EXPERTS, thread=first)
+    await below(care, first, "What you write here reaches nobody")
+    await care.idle()
+    assert care.turns() == []
+    await care.teams.say(GRACE, "You called Norway.", in_=EXPERTS, thread=second)
+    await care.service.postman.go_round()
+    await says(care, asked, "You called Norway.")
+    own = await care.teams.say(GRACE, "What is a SIM card?", in_=EXPERTS)
+    assert "You asked: What is a SIM card?" in (await care.answer(own)).text
