@@ -16,10 +16,10 @@ serve: install
 test: export OMP_WAIT_POLICY := PASSIVE
 test: install-test
 	@logs=$$(mktemp -d); failed=0; others=; \
-	for part in "tests/model tests/train" "tests/e2e tests/bot/teams tests/fakes/teams"; do \
+	for part in tests/train "tests/e2e tests/model"; do \
 	    $(BIN)/python -m pytest -p no:cacheprovider $$part >"$$logs/$${part##*/}" 2>&1 & others="$$others $$!"; \
 	done; \
-	$(BIN)/python -m pytest tests/bot tests/fakes --ignore=tests/bot/teams --ignore=tests/fakes/teams || failed=1; \
+	$(BIN)/python -m pytest tests/bot tests/fakes || failed=1; \
 	for each in $$others; do wait $$each || failed=1; done; \
 	cat "$$logs"/*; rm -r "$$logs"; exit $$failed
 

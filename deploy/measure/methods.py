@@ -143,7 +143,7 @@ def draw(found: Sequence[Found], path: Path) -> None:
         spread = [[value.mean - value.low for value in values], [value.high - value.mean for value in values]]
         axes.errorbar([value.mean for value in values], rows, xerr=spread, fmt="o", color="#2563eb", capsize=3)
         axes.axvline(0, color="#9ca3af", linewidth=1)
-        axes.set(xlabel=f"{title}, minus base (nats a token, 95 %)", yticks=rows, yticklabels=[each.name for each in found])
+        axes.set(title=title, xlabel="minus base (nats a token, 95 %)", yticks=rows, yticklabels=[each.name for each in found])
         axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=110)
 
