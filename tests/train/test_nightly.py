@@ -370,9 +370,9 @@ def test_a_kill_at_every_stage_and_at_six_steps_leaves_what_serves_and_the_rerun
     assert nights.run("--dry-run", "--json") == 0
     snapshot = nights.result["snapshot_sha256"]
     steps = sorted(random.Random(3).choices(range(1, 13), k=6))
-    early = [f"{when}:{name}" for name, _ in STAGES for when in ("before", "after")]
-    late = early.index("after:promoting")
-    order = [*early[:5], *(f"step:{step}" for step in steps), *early[5:late]]
+    early = [f"before:{STAGES[0][0]}", *(f"after:{name}" for name, _ in STAGES)]  # nothing happens between two stages
+    training, late = early.index("after:training"), early.index("after:promoting")
+    order = [*early[:training], *(f"step:{step}" for step in steps), *early[training:late]]
     for point in order:
         assert nights.run(kill=point) == -9, (point, nights.said)
         assert nights.live_bytes() == before, point
