@@ -146,7 +146,7 @@ class FakeTeams(Interactions):
         """What the app wrote into a chat or channel, the oldest first."""
         return [message for message in self.world.messages(chat) if message.sender is None]
 
-    async def until(self, condition: Callable[[], T], seconds: float = 5.0) -> T:
+    async def until(self, condition: Callable[[], T], seconds: float = 15.0) -> T:
         """What `condition` gives once it is true. Asked again whenever something happens here. Raises TimeoutError."""
         deadline = time.monotonic() + seconds
         while True:
