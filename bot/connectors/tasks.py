@@ -91,10 +91,10 @@ class Once:
     @contextmanager
     def trying(self, name: str) -> Iterator[bool]:
         """True the first time. What fails, however it does, was none: the next time is the first."""
-        first = self.first(name)
+        first, done = self.first(name), False
         try:
             yield first
-        except BaseException:
-            if first:
+            done = True
+        finally:
+            if first and not done:
                 self._names.pop(name, None)
-            raise

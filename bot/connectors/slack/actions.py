@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Awaitable, Callable
 
-from bot.connectors import words
+from bot.connectors import inside, words
 from bot.connectors.slack import blocks, events
 from bot.connectors.slack.api import Block
 from bot.connectors.slack.bolt import Payload
@@ -51,19 +51,19 @@ class Actions:
 
     async def teach(self, body: Payload) -> None:
         """The message shortcut **Teach CARE**, on a colleague's reply."""
-        teacher, author = events.text(body, "user", "id"), events.text(body, "message", "user")
-        if await self._people.is_stranger(teacher, events.text(body, "user", "team_id") or None):
+        teacher, author = inside.text(body, "user", "id"), inside.text(body, "message", "user")
+        if await self._people.is_stranger(teacher, inside.text(body, "user", "team_id") or None):
             self._tell(body, NOT_FOR_STRANGERS)
-        elif author in ("", self._workspace.identity.user) or events.inner(body, "message").get("bot_id"):
+        elif author in ("", self._workspace.identity.user) or inside.inner(body, "message").get("bot_id"):
             self._tell(body, NOT_A_COLLEAGUES)
         else:
             self._tell(body, await self._teach(body, teacher, author))
 
     async def _teach(self, body: Payload, teacher: str, author: str) -> str:
-        root = events.text(body, "message", "thread_ts") or events.text(body, "message", "ts")
-        thread = Name(self._workspace.identity.team, events.text(body, "channel", "id"), root)
-        reply = thread.beside(events.text(body, "message", "ts"))
-        words = events.plain(events.unaddressed(events.text(body, "message", "text")), self._workspace.identity.user)
+        root = inside.text(body, "message", "thread_ts") or inside.text(body, "message", "ts")
+        thread = Name(self._workspace.identity.team, inside.text(body, "channel", "id"), root)
+        reply = thread.beside(inside.text(body, "message", "ts"))
+        words = events.plain(events.unaddressed(inside.text(body, "message", "text")), self._workspace.identity.user)
         if not words:
             return NO_WORDS
         try:
@@ -88,13 +88,13 @@ class Actions:
 
     def _ordered(self, body: Payload) -> tuple[str, str]:
         """Which LoRA a button names, and who pressed it; somebody of another organisation is nobody's operator."""
-        ours = events.text(body, "user", "team_id") in ("", self._workspace.identity.team)
-        who = f"{PLATFORM}:{events.text(body, 'user', 'id')}" if ours else f"{PLATFORM}:stranger"
-        return events.text(events.action(body), "value"), who
+        ours = inside.text(body, "user", "team_id") in ("", self._workspace.identity.team)
+        who = f"{PLATFORM}:{inside.text(body, 'user', 'id')}" if ours else f"{PLATFORM}:stranger"
+        return inside.text(events.action(body), "value"), who
 
     async def _order(self, body: Payload, order: Callable[[], Awaitable[Applied]]) -> None:
         """Carries out an operator's order, and says below the report what became of it. It takes as long as a smoke test."""
-        user = events.text(body, "user", "id")
+        user = inside.text(body, "user", "id")
         try:
             applied = await order()
         except NotOperator:
@@ -105,36 +105,36 @@ class Actions:
             self._tell(body, f"That did not work: {error}")
             return
         told = f"<@{user}> {words.did(applied.change)}"
-        channel, ts = events.text(body, "channel", "id"), events.text(body, "container", "message_ts")
+        channel, ts = inside.text(body, "channel", "id"), inside.text(body, "container", "message_ts")
         await self._workspace.api.post(channel, told, thread_ts=ts or None, patience=_PATIENCE_SECONDS)
         if ts:
-            text = events.text(body, "message", "text")
+            text = inside.text(body, "message", "text")
             await self._workspace.api.update(channel, ts, text, _decided(body, told, applied.change), patience=_PATIENCE_SECONDS)
 
     async def opened(self, body: Payload) -> None:
         """`app_home_opened`: who opens the messages tab sees what may be asked."""
-        event = events.inner(body, "event")
-        channel = events.text(event, "channel")
-        if events.text(event, "tab") == "messages" and channel:
+        event = inside.inner(body, "event")
+        channel = inside.text(event, "channel")
+        if inside.text(event, "tab") == "messages" and channel:
             prompts = [{"title": title, "message": message} for title, message in words.SUGGESTED_PROMPTS]
             self._workspace.spawn(self._workspace.api.prompts(channel, PROMPTS_TITLE, prompts), "suggested prompts")
 
     async def uninstalled(self, body: Payload) -> None:
         """`tokens_revoked`, `app_uninstalled`"""
-        kind = events.text(body, "event", "type")
+        kind = inside.text(body, "event", "type")
         log.error("Slack took CARE's access away; install the app again and put its new tokens into the settings", extra={"event": kind})
 
     def _tell(self, body: Payload, told: str) -> None:
         """Somebody who pressed something hears what became of it."""
-        channel, user = events.text(body, "channel", "id"), events.text(body, "user", "id")
-        thread = events.text(body, "container", "thread_ts") or events.text(body, "message", "thread_ts")
+        channel, user = inside.text(body, "channel", "id"), inside.text(body, "user", "id")
+        thread = inside.text(body, "container", "thread_ts") or inside.text(body, "message", "thread_ts")
         if channel and user:
             self._workspace.whisper(channel, user, told, thread_ts=thread or None)
 
 
 def _decided(body: Payload, told: str, change: Change) -> list[Block]:
     """A report that was decided on: instead of its buttons who did what when, and a button for the way back."""
-    shown = events.inner(body, "message").get("blocks")
+    shown = inside.inner(body, "message").get("blocks")
     kept = [block for block in shown if block.get("type") != "actions"] if isinstance(shown, list) else []
     promoted = change.action == "promote"
     lora = (change.before if change.action == "rollback" else change.lora_id) or ""

@@ -13,7 +13,8 @@ import aiohttp
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.connectors.slack.errors import SLACKS_OWN, TOKEN, Limited, SlackError, Unreachable, decided, retry_after
+from bot.connectors.pauses import retry_after
+from bot.connectors.slack.errors import SLACKS_OWN, TOKEN, Limited, SlackError, Unreachable, decided
 
 log = logging.getLogger(__name__)
 

@@ -4,8 +4,8 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 
-from bot.connectors import words
-from bot.connectors.slack import blocks, events, notes
+from bot.connectors import inside, words
+from bot.connectors.slack import blocks, notes
 from bot.connectors.slack.bolt import Payload
 from bot.connectors.slack.handover import Handovers
 from bot.connectors.slack.names import PLATFORM, Name, parse
@@ -56,8 +56,8 @@ class Commands:
 
     async def care(self, body: Payload) -> dict[str, object] | None:
         """`/care …`"""
-        said = " ".join(events.text(body, "text").lower().replace("-", " ").split())
-        if await self._people.is_stranger(events.text(body, "user_id"), events.text(body, "team_id") or None):
+        said = " ".join(inside.text(body, "text").lower().replace("-", " ").split())
+        if await self._people.is_stranger(inside.text(body, "user_id"), inside.text(body, "team_id") or None):
             return {"text": NOT_FOR_STRANGERS}
         verb = self._verbs.get(said)
         told = f"I don't know that command.\n{blocks.help_text()}" if verb is None else await verb(body)
@@ -75,21 +75,21 @@ class Commands:
 
     def _place(self, body: Payload) -> Name:
         """Where the command was given, as a conversation that could begin now."""
-        return Name(self._workspace.identity.team, events.text(body, "channel_id"), f"{time.time():.6f}")
+        return Name(self._workspace.identity.team, inside.text(body, "channel_id"), f"{time.time():.6f}")
 
     async def _status(self, body: Payload) -> str:
         return words.status_text(self._service.status())
 
     async def _opt_out(self, body: Payload) -> str:
-        await self._service.opt_out(PLATFORM, events.text(body, "user_id"))
+        await self._service.opt_out(PLATFORM, inside.text(body, "user_id"))
         return OPTED_OUT
 
     async def _opt_in(self, body: Payload) -> str:
-        await self._service.opt_in(PLATFORM, events.text(body, "user_id"))
+        await self._service.opt_in(PLATFORM, inside.text(body, "user_id"))
         return OPTED_IN
 
     async def _human(self, body: Payload) -> str:
-        user, place = events.text(body, "user_id"), self._place(body)
+        user, place = inside.text(body, "user_id"), self._place(body)
         conversation = await self._conversation(user, place)
         if conversation is None:
             return NO_CONVERSATION
@@ -109,7 +109,7 @@ class Commands:
         return next((parse(head.id) for head in heads if head.id.startswith(f"{place.place}/")), None)
 
     async def _export(self, body: Payload) -> str:
-        self._workspace.spawn(self._send_export(events.text(body, "user_id")), "an export")
+        self._workspace.spawn(self._send_export(inside.text(body, "user_id")), "an export")
         return EXPORT_COMES
 
     async def _send_export(self, user: str) -> None:
@@ -119,11 +119,11 @@ class Commands:
 
     async def _forget(self, body: Payload) -> None:
         """Asked before it is done: there is no way back."""
-        await self._workspace.api.open_view(events.text(body, "trigger_id"), blocks.forget_modal())
+        await self._workspace.api.open_view(inside.text(body, "trigger_id"), blocks.forget_modal())
 
     async def forget(self, body: Payload) -> None:
         """The dialog was confirmed: the wish is kept at once, and they are told once nothing is left."""
-        user = events.text(body, "user", "id")
+        user = inside.text(body, "user", "id")
         if user:
             await self._service.wish_to_be_forgotten(PLATFORM, user)
             self._workspace.spawn(self._erase(user), "the erasure of a person")

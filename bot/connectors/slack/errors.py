@@ -9,12 +9,6 @@ SlackError
 └── Refused      Slack will not do this: a scope, an argument
 """
 
-from collections.abc import Mapping
-
-_MOST_RETRY_AFTER = 600.0
-# Slack asks for whole seconds; without the header, or with nonsense in it, a pause that its own library takes.
-_DEFAULT_RETRY_AFTER = 1.0
-
 GONE = frozenset(
     {
         "cannot_dm_bot",
@@ -72,17 +66,6 @@ class Unreachable(SlackError):
     def __init__(self, message: str, *, sent: bool) -> None:
         super().__init__(message)
         self.sent = sent
-
-
-def retry_after(headers: Mapping[str, str]) -> float:
-    """How long Slack wants us to wait."""
-    for name, value in headers.items():
-        if name.lower() == "retry-after":
-            try:
-                return min(max(float(value), 0.0), _MOST_RETRY_AFTER)
-            except ValueError:
-                break
-    return _DEFAULT_RETRY_AFTER
 
 
 def decided(method: str, code: str, needed: object) -> SlackError:

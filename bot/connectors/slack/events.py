@@ -4,11 +4,9 @@ import html
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from bot.connectors.inside import Json, inner, text
 from bot.connectors.slack.names import Name
-
-Json = Mapping[str, Any]
 
 # What people send; every other subtype is news of the channel, of a bot, or of a message that stands already.
 PEOPLES = frozenset({"", "file_share", "thread_broadcast", "me_message"})
@@ -38,22 +36,6 @@ class Said:
     def root(self) -> str:
         """The message that the thread of an answer begins with."""
         return self.thread or self.name.ts
-
-
-def text(value: Json, *path: str) -> str:
-    """A text somewhere inside; "" where it is not, or is no text."""
-    found: Any = value
-    for step in path:
-        found = found.get(step) if isinstance(found, Mapping) else None
-    return found if isinstance(found, str) else ""
-
-
-def inner(value: Json, *path: str) -> Json:
-    """An object somewhere inside; an empty one where it is not."""
-    found: Any = value
-    for step in path:
-        found = found.get(step) if isinstance(found, Mapping) else None
-    return found if isinstance(found, Mapping) else {}
 
 
 def action(body: Json) -> Json:

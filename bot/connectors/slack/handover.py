@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 
+from bot.connectors import inside
 from bot.connectors.posts import Posts
 from bot.connectors.slack import blocks, events, notes
 from bot.connectors.slack.api import Blocks
@@ -172,16 +173,16 @@ class Handovers:
     async def hand_back(self, body: Payload) -> None:
         """The button under the post."""
         action = events.action(body)
-        post = Name(self._workspace.identity.team, events.text(body, "channel", "id"), events.text(body, "container", "message_ts"))
+        post = Name(self._workspace.identity.team, inside.text(body, "channel", "id"), inside.text(body, "container", "message_ts"))
         handover = await self._service.handover_at(PLATFORM, str(post))
-        if handover is None or handover.id != events.text(action, "value") or post.channel != self.channel:
+        if handover is None or handover.id != inside.text(action, "value") or post.channel != self.channel:
             raise UnknownHandover("there is no such hand-over in that message")
         if handover.ended_at is not None:
             return
         with self._once.trying(f"back {handover.id}") as first:
             if first:
                 await self._service.hand_back(handover.id)
-                self._workspace.spawn(self._show_ended(handover, post, events.text(body, "user", "id")), "the end of a hand-over")
+                self._workspace.spawn(self._show_ended(handover, post, inside.text(body, "user", "id")), "the end of a hand-over")
 
     async def _show_ended(self, handover: Handover, post: Name, expert: str) -> None:
         """Tells the asker, and takes the button away."""

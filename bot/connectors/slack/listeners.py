@@ -6,6 +6,7 @@ after every lost acknowledgement: the store's unique keys make one question of t
 
 import logging
 
+from bot.connectors import inside
 from bot.connectors.slack import blocks, events, notes
 from bot.connectors.slack.bolt import Payload
 from bot.connectors.slack.delivery import Deliveries
@@ -49,9 +50,9 @@ class Listeners:
 
     async def message(self, body: Payload) -> None:
         """`message`, of every kind."""
-        event = events.inner(body, "event")
-        subtype = events.text(event, "subtype")
-        if subtype == "message_deleted" or (subtype == "message_changed" and events.text(event, "message", "subtype") == "tombstone"):
+        event = inside.inner(body, "event")
+        subtype = inside.text(event, "subtype")
+        if subtype == "message_deleted" or (subtype == "message_changed" and inside.text(event, "message", "subtype") == "tombstone"):
             await self._deleted(event)
         elif subtype == "message_changed":
             await self._edited(body)
@@ -62,8 +63,8 @@ class Listeners:
 
     async def stopped(self, body: Payload) -> None:
         """`agent_session_stopped`: Slack's Stop button."""
-        event = events.inner(body, "event")
-        for turn_id in self._deliveries.stop(events.text(event, "channel"), events.text(event, "thread_ts")):
+        event = inside.inner(body, "event")
+        for turn_id in self._deliveries.stop(inside.text(event, "channel"), inside.text(event, "thread_ts")):
             self._service.cancel(turn_id)
 
     async def _heard(self, said: Said, *, mentioned: bool) -> None:
@@ -145,9 +146,9 @@ class Listeners:
 
     async def _edited(self, body: Payload) -> None:
         """Somebody's question says something else now; previews, streams and votes change messages too, and say nothing new."""
-        message = events.inner(body, "event", "message")
+        message = inside.inner(body, "event", "message")
         said = events.said(body, self._workspace.identity.team, message)
-        if said is None or not said.edition or said.text == events.text(body, "event", "previous_message", "text"):
+        if said is None or not said.edition or said.text == inside.text(body, "event", "previous_message", "text"):
             return
         if await self._people.stranger(said) or not self._workspace.allows(said.name.channel):
             return
@@ -163,8 +164,8 @@ class Listeners:
 
     async def _deleted(self, event: Payload) -> None:
         """A message is gone: what was asked in it, and what was answered to it, too."""
-        ts = events.text(event, "deleted_ts") or events.text(event, "previous_message", "ts") or events.text(event, "message", "ts")
-        channel = events.text(event, "channel")
+        ts = inside.text(event, "deleted_ts") or inside.text(event, "previous_message", "ts") or inside.text(event, "message", "ts")
+        channel = inside.text(event, "channel")
         if not (ts and channel):
             return
         name = Name(self._workspace.identity.team, channel, ts)
@@ -177,12 +178,12 @@ class Listeners:
 
     async def _may_have_asked(self, event: Payload, name: Name) -> bool:
         """Whether a deleted message is one that CARE was asked in, or will be: its event may still be on its way."""
-        before = events.inner(event, "previous_message")
+        before = inside.inner(event, "previous_message")
         if before.get("bot_id"):
             return False
-        if events.text(event, "channel_type") == "im" or events.mentions(events.text(before, "text"), self._workspace.identity.user):
+        if inside.text(event, "channel_type") == "im" or events.mentions(inside.text(before, "text"), self._workspace.identity.user):
             return True
         if await self._service.asked_in(PLATFORM, str(name)) is not None:
             return True
-        thread = events.text(before, "thread_ts")
+        thread = inside.text(before, "thread_ts")
         return bool(thread) and await self._service.known(PLATFORM, str(name.beside(thread)))

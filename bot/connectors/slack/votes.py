@@ -6,7 +6,7 @@ The message that was voted on says which answer is meant; a value that says othe
 import logging
 from dataclasses import replace
 
-from bot.connectors import ballot, markdown, words
+from bot.connectors import ballot, inside, markdown, words
 from bot.connectors.ballot import Ballot, Vote
 from bot.connectors.cutting import split
 from bot.connectors.slack import blocks, events, notes
@@ -37,24 +37,24 @@ class Votes:
 
     async def pressed(self, body: Payload) -> None:
         """The thumbs under an answer."""
-        action, user = events.action(body), events.text(body, "user", "id")
-        channel, ts = events.text(body, "channel", "id"), events.text(body, "container", "message_ts")
-        value = blocks.vote_of(events.text(action, "value"))
-        if await self._people.is_stranger(user, events.text(body, "user", "team_id") or None):
+        action, user = events.action(body), inside.text(body, "user", "id")
+        channel, ts = inside.text(body, "channel", "id"), inside.text(body, "container", "message_ts")
+        value = blocks.vote_of(inside.text(action, "value"))
+        if await self._people.is_stranger(user, inside.text(body, "user", "team_id") or None):
             return
         if value is None:
             self._workspace.whisper(channel, user, ballot.UNKNOWN)
             return
         turn_id, verdict = value
         name = Name(self._workspace.identity.team, channel, ts)
-        vote = Vote(str(name), user, verdict, events.text(action, "action_ts"), turn_id)
+        vote = Vote(str(name), user, verdict, inside.text(action, "action_ts"), turn_id)
         try:
             turn = await self._cast(vote)
         except (UnknownTurn, NotYours) as error:
-            self._workspace.whisper(channel, user, ballot.refusal(error), thread_ts=events.text(body, "container", "thread_ts") or None)
+            self._workspace.whisper(channel, user, ballot.refusal(error), thread_ts=inside.text(body, "container", "thread_ts") or None)
             return
         if turn is not None and verdict == -1:
-            self._workspace.spawn(self._ask_why(turn, user, events.text(body, "trigger_id")), "the question what was wrong")
+            self._workspace.spawn(self._ask_why(turn, user, inside.text(body, "trigger_id")), "the question what was wrong")
 
     async def reacted(self, body: Payload) -> None:
         """`reaction_added`"""
@@ -79,15 +79,15 @@ class Votes:
             self._workspace.spawn(self._confirm(turn, replace(vote, verdict=0)), "the confirmation of a vote")
 
     async def _reaction(self, body: Payload) -> Vote | None:
-        event = events.inner(body, "event")
-        verdict = _THUMBS.get(events.text(event, "reaction").partition("::")[0])  # "+1::skin-tone-2"
-        channel, ts, user = events.text(event, "item", "channel"), events.text(event, "item", "ts"), events.text(event, "user")
+        event = inside.inner(body, "event")
+        verdict = _THUMBS.get(inside.text(event, "reaction").partition("::")[0])  # "+1::skin-tone-2"
+        channel, ts, user = inside.text(event, "item", "channel"), inside.text(event, "item", "ts"), inside.text(event, "user")
         if verdict is None or not (channel and ts and user) or user == self._workspace.identity.user:
             return None
         if body.get("is_ext_shared_channel") is True and await self._people.is_stranger(user, None):
             return None
         name = Name(self._workspace.identity.team, channel, ts)
-        return Vote(str(name), user, verdict, events.text(event, "event_ts"), by_reaction=True)
+        return Vote(str(name), user, verdict, inside.text(event, "event_ts"), by_reaction=True)
 
     async def _cast(self, vote: Vote) -> Turn | None:
         """Keeps a vote and confirms it; None for one that a later one has overtaken. Raises UnknownTurn, NotYours."""
@@ -144,10 +144,10 @@ class Votes:
 
     async def explained(self, body: Payload) -> dict[str, object] | None:
         """The dialog was sent."""
-        user, view = events.text(body, "user", "id"), events.inner(body, "view")
-        if await self._people.is_stranger(user, events.text(body, "user", "team_id") or None):
+        user, view = inside.text(body, "user", "id"), inside.inner(body, "view")
+        if await self._people.is_stranger(user, inside.text(body, "user", "team_id") or None):
             return None
-        said = blocks.correction_of(events.text(view, "private_metadata"), events.inner(view, "state", "values"))
+        said = blocks.correction_of(inside.text(view, "private_metadata"), inside.inner(view, "state", "values"))
         if said.reason is None and said.correction is None:
             return None
         long = {

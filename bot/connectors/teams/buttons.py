@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bot.connectors.teams import cards, events, presses, shapes
+from bot.connectors import inside
+from bot.connectors.teams import cards, presses, shapes
 from bot.connectors.teams.events import Said
 from bot.connectors.teams.presses import Press, Presser
 from bot.connectors.teams.sdk import InvokeRefused
@@ -55,7 +56,7 @@ class Buttons:
 
     async def submitted(self, said: Said) -> bool:
         """Whether a message is what a card sent from a client that knows no `adaptiveCard/action`; what became of it is a message then."""
-        name = "" if said.value is None else events.text(said.value, cards.VERB)
+        name = "" if said.value is None else inside.text(said.value, cards.VERB)
         if said.value is None or said.text or not name:
             return False
         verb = self._verbs.get(name)

@@ -15,9 +15,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-_MOST_RETRY_AFTER = 600.0
-# Teams asks for whole seconds; without the header, or with nonsense in it, the first pause that its documentation advises.
-_DEFAULT_RETRY_AFTER = 1.0
+from bot.connectors.pauses import retry_after
 
 _STREAM_CODE = "ContentStreamNotAllowed"
 _STOPPED = ("cancelled by user", "canceled by user", "cancelled by the user", "canceled by the user")
@@ -86,17 +84,6 @@ class Answer:
     status: int
     body: bytes = field(default=b"", repr=False)
     headers: Mapping[str, str] = field(default_factory=dict)
-
-
-def retry_after(headers: Mapping[str, str]) -> float:
-    """How long Teams wants us to wait."""
-    for name, value in headers.items():
-        if name.lower() == "retry-after":
-            try:
-                return min(max(float(value), 0.0), _MOST_RETRY_AFTER)
-            except ValueError:
-                break
-    return _DEFAULT_RETRY_AFTER
 
 
 def decided(what: str, answer: Answer) -> TeamsError:

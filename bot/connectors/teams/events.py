@@ -7,12 +7,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from html.parser import HTMLParser
-from typing import Any, Final
+from typing import Final
 
+from bot.connectors.inside import Json, inner, text
 from bot.connectors.teams.address import Address, Kind
 from bot.connectors.teams.names import Name
-
-Json = Mapping[str, Any]
 
 # None reads far ahead in vain: 28 KB of anything are read in no time.
 _AT = re.compile(r"<at\b[^<>]*>((?:[^<]|<(?!/?at\b))*+)</at>", re.I)
@@ -50,22 +49,6 @@ class Said:
     @property
     def private(self) -> bool:
         return self.kind == "personal"
-
-
-def text(value: Json, *path: str) -> str:
-    """A text somewhere inside; "" where it is not, or is no text."""
-    found: Any = value
-    for step in path:
-        found = found.get(step) if isinstance(found, Mapping) else None
-    return found if isinstance(found, str) else ""
-
-
-def inner(value: Json, *path: str) -> Json:
-    """An object somewhere inside; an empty one where it is not."""
-    found: Any = value
-    for step in path:
-        found = found.get(step) if isinstance(found, Mapping) else None
-    return found if isinstance(found, Mapping) else {}
 
 
 def objects(value: Json, name: str) -> list[Json]:

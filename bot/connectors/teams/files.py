@@ -9,9 +9,10 @@ from urllib.parse import urlsplit
 import aiohttp
 from yarl import URL
 
+from bot.connectors import inside
 from bot.connectors.cutting import split
 from bot.connectors.tasks import Once
-from bot.connectors.teams import events, shapes
+from bot.connectors.teams import shapes
 from bot.connectors.teams.address import Address
 from bot.connectors.teams.errors import Refused, TeamsError, Unreachable
 from bot.connectors.teams.events import Said
@@ -68,8 +69,8 @@ class Files:
     async def consented(self, activity: Json) -> Json:
         """`fileConsent/invoke`: whoever presses gets what is kept of them, and nobody else's. Raises InvokeRefused."""
         by = presser(activity)
-        value = events.inner(activity, "value")
-        action = events.text(value, "action")
+        value = inside.inner(activity, "value")
+        action = inside.text(value, "action")
         if action not in ("accept", "decline"):
             raise InvokeRefused(400, "value.action must be accept or decline")
         if not by.address.private:
@@ -78,10 +79,10 @@ class Files:
             if self._once.first(by.event_id):
                 self._workspace.tell(by.address, shapes.note(DECLINED))
             return {}
-        info = events.inner(value, "uploadInfo")
-        if not self._may_upload(events.text(info, "uploadUrl")):
+        info = inside.inner(value, "uploadInfo")
+        if not self._may_upload(inside.text(info, "uploadUrl")):
             raise InvokeRefused(400, NO_PLACE)
-        asked = named(by.place, events.text(activity, "replyToId"))
+        asked = named(by.place, inside.text(activity, "replyToId"))
         if self._once.first(by.event_id):  # the place for the file takes one
             self._workspace.spawn(self._bring(by.user, by.address, info, "" if asked is None else asked.id), "an upload")
         return {}
@@ -100,13 +101,13 @@ class Files:
 
     async def _bring(self, user: str, chat: Address, info: Json, asked: str) -> None:
         try:
-            await self._upload(events.text(info, "uploadUrl"), (await self._service.export(PLATFORM, user)).encode())
+            await self._upload(inside.text(info, "uploadUrl"), (await self._service.export(PLATFORM, user)).encode())
         except (Unreachable, Refused, StoreError) as error:
             log.warning("an export was not brought", extra={"error": f"{type(error).__name__}: {error}"})
             await self._workspace.api.post(chat, shapes.note(NOT_UPLOADED), patience=_PATIENCE_SECONDS)
             return
-        content = {"uniqueId": events.text(info, "uniqueId"), "fileType": events.text(info, "fileType") or "json"}
-        file = {"contentType": INFO, "name": NAME, "contentUrl": events.text(info, "contentUrl"), "content": content}
+        content = {"uniqueId": inside.text(info, "uniqueId"), "fileType": inside.text(info, "fileType") or "json"}
+        file = {"contentType": INFO, "name": NAME, "contentUrl": inside.text(info, "contentUrl"), "content": content}
         await self._workspace.api.post(chat, {**shapes.note(UPLOADED), "attachments": [file]}, patience=_PATIENCE_SECONDS)
         if asked:  # Teams leaves its question there, and would take the file again
             try:

@@ -9,11 +9,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Protocol
 
+from bot.connectors import inside
+from bot.connectors.inside import Json
 from bot.connectors.tasks import Once
 from bot.connectors.teams import events, shapes
 from bot.connectors.teams.address import Address
 from bot.connectors.teams.errors import Gone, Refused
-from bot.connectors.teams.events import Json, Said
+from bot.connectors.teams.events import Said
 from bot.connectors.teams.names import PLATFORM, Name, root_of
 from bot.connectors.teams.removals import removals
 from bot.connectors.teams.workspace import Workspace
@@ -126,7 +128,7 @@ class Listeners:
     async def left(self, activity: Json) -> None:
         """`installationUpdate`, remove: what is still to be said there finds nobody, and ends by itself. Coming back, CARE says hello."""
         log.info("CARE was removed from a chat")
-        place = events.text(activity, "conversation", "id")
+        place = inside.text(activity, "conversation", "id")
         await self._service.out_of_reach(PLATFORM, place)
 
     async def _welcome(self, to: Address) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bot.connectors import inside
 from bot.connectors.teams import cards, events
 from bot.connectors.teams.address import Address
 from bot.connectors.teams.names import Name
@@ -48,7 +49,7 @@ class Press:
 
     def text(self, name: str) -> str:
         """A field; "" where it is not, or is no text."""
-        return events.text(self.data, name).strip()
+        return inside.text(self.data, name).strip()
 
     def words(self, name: str) -> str | None:
         """What was entered. Raises InvokeRefused."""
@@ -75,15 +76,15 @@ def presser(activity: Json) -> Presser:
         address = Address.of(activity)
     except ValueError as error:
         raise InvokeRefused(400, str(error)) from None
-    moment = events.text(activity, "localTimestamp") or events.text(activity, "timestamp") or events.text(activity, "id")
+    moment = inside.text(activity, "localTimestamp") or inside.text(activity, "timestamp") or inside.text(activity, "id")
     same = json.dumps([address.place, user, moment, activity.get("name"), activity.get("value")], sort_keys=True, default=str)
     return Presser(
         event_id=hashlib.sha256(same.encode(errors="surrogatepass")).hexdigest(),
         user=user,
-        user_name=events.text(activity, "from", "name") or "Somebody",
-        directory_id=events.text(activity, "from", "aadObjectId") or None,
+        user_name=inside.text(activity, "from", "name") or "Somebody",
+        directory_id=inside.text(activity, "from", "aadObjectId") or None,
         address=address,
-        message=named(address.place, events.text(activity, "replyToId")),
+        message=named(address.place, inside.text(activity, "replyToId")),
         at=events.moment(activity),
     )
 
@@ -125,7 +126,7 @@ def feedback(activity: Json) -> Feedback:
     verdict = _verdict(value)
     said = _said(value.get("feedback"))
     reason = entered(said, cards.REASON) or _comment(said)
-    return Feedback(by, verdict, reason, entered(said, cards.CORRECTION), events.text(said, cards.TURN) or None)
+    return Feedback(by, verdict, reason, entered(said, cards.CORRECTION), inside.text(said, cards.TURN) or None)
 
 
 def entered(data: Json, name: str) -> str | None:

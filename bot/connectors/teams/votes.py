@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from bot.connectors import ballot, words
+from bot.connectors import ballot, inside, words
 from bot.connectors.ballot import Ballot, Vote
 from bot.connectors.teams import cards, events, presses
 from bot.connectors.teams.buttons import Outcome, Verb
@@ -138,7 +138,7 @@ class Votes:
     async def reacted(self, activity: Json) -> None:
         """`messageReaction`: one that is taken back withdraws the verdict that it had set. People react to all kinds of messages."""
         user = events.user(activity)
-        message = presses.named(events.text(activity, "conversation", "id"), events.text(activity, "replyToId"))
+        message = presses.named(inside.text(activity, "conversation", "id"), inside.text(activity, "replyToId"))
         if not user or message is None:
             return
         at = events.moment(activity)
@@ -155,7 +155,7 @@ class Votes:
 
 
 def _thumbs(activity: Json, name: str) -> list[Verdict]:
-    found = [_TONE.sub("", _CODE.sub("", events.text(each, "type").lower())) for each in events.objects(activity, name)]
+    found = [_TONE.sub("", _CODE.sub("", inside.text(each, "type").lower())) for each in events.objects(activity, name)]
     return [_THUMBS[each] for each in found if each in _THUMBS]
 
 

@@ -1,0 +1,18 @@
+"""How long a platform wants us to wait before the next call. Pure; knows no platform."""
+
+from collections.abc import Mapping
+
+_MOST = 600.0
+# Platforms ask for whole seconds; without the header, or with nonsense in it: the first pause that their documentation advises.
+_DEFAULT = 1.0
+
+
+def retry_after(headers: Mapping[str, str]) -> float:
+    """The seconds of a `Retry-After` header."""
+    for name, value in headers.items():
+        if name.lower() == "retry-after":
+            try:
+                return min(max(float(value), 0.0), _MOST)
+            except ValueError:
+                break
+    return _DEFAULT
