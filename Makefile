@@ -12,15 +12,16 @@ serve: install
 	@$(BIN)/care serve
 
 # Three parts side by side: what serves mostly waits, what learns computes. The others' output follows when all are done.
-# Threads that spin while they wait would take the others' cores.
+# Threads that spin while they wait would take the others' cores. What claims seconds is marked `alone` and comes last, by itself.
 test: export OMP_WAIT_POLICY := PASSIVE
 test: install-test
 	@logs=$$(mktemp -d); failed=0; others=; \
 	for part in tests/train "tests/e2e tests/model"; do \
-	    $(BIN)/python -m pytest -p no:cacheprovider $$part >"$$logs/$${part##*/}" 2>&1 & others="$$others $$!"; \
+	    $(BIN)/python -m pytest -m "not alone" -p no:cacheprovider $$part >"$$logs/$${part##*/}" 2>&1 & others="$$others $$!"; \
 	done; \
-	$(BIN)/python -m pytest tests/bot tests/fakes || failed=1; \
+	$(BIN)/python -m pytest -m "not alone" tests/bot tests/fakes || failed=1; \
 	for each in $$others; do wait $$each || failed=1; done; \
+	$(BIN)/python -m pytest -m alone $$(grep -rl --include='*.py' pytest.mark.alone tests) || failed=1; \
 	cat "$$logs"/*; rm -r "$$logs"; exit $$failed
 
 # A day, a night and the proof that the day's corrections did it: about half an hour on two cores.

@@ -36,17 +36,17 @@ class Care:
     engine: ScriptedEngine
     store: Store
 
-    async def answer(self, asked: Message, seconds: float = 5.0) -> Message:
+    async def answer(self, asked: Message, seconds: float = 15.0) -> Message:
         """The first finished message in the thread of a question."""
         return (await self.answers(asked, 1, seconds))[0]
 
-    async def answers(self, asked: Message, count: int, seconds: float = 5.0) -> list[Message]:
+    async def answers(self, asked: Message, count: int, seconds: float = 15.0) -> list[Message]:
         """Once there are so many, and everything is over."""
         await self.slack.until(lambda: len(self.slack.answers(asked)) >= count, seconds)
         await self.idle()
         return self.slack.answers(asked)
 
-    async def idle(self, seconds: float = 10.0) -> None:
+    async def idle(self, seconds: float = 30.0) -> None:
         """Everything that came is acknowledged and answered."""
         await self.slack.settled(seconds)
         await self.slack.until(lambda: not self.service._tasks, seconds)

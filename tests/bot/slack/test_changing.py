@@ -53,6 +53,7 @@ async def test_an_edit_while_it_is_being_answered_is_answered_once(start: Start)
         assert [turn["status"] for turn in care.turns()] == [Status.CANCELLED, Status.DELIVERED]
 
 
+@pytest.mark.alone
 async def test_an_edit_and_a_delete_are_acknowledged_while_slack_is_slow_to_take_what_was_being_answered(start: Start) -> None:
     steps = asyncio.Semaphore(8)
     async with start(ScriptedEngine(step=steps.acquire)) as care:

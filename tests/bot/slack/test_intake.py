@@ -194,6 +194,7 @@ async def test_questions_wait_while_the_model_loads(start: Start) -> None:
         assert "You asked" in (await care.answer(asked)).reading
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 async def test_a_thousand_events_in_twenty_seconds_get_exactly_one_final_message_each(start: Start) -> None:
     """50 a second, every twentieth twice, a reconnect every two seconds, an engine that has far too little room.

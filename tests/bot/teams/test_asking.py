@@ -231,6 +231,7 @@ async def test_removed_and_installed_again_care_says_hello_again(care: Care, whe
     assert care.rows("SELECT * FROM addresses") == []
 
 
+@pytest.mark.alone
 async def test_who_waits_sees_their_place_in_the_queue_in_the_first_line(start: Start) -> None:
     going = asyncio.Event()
     async with start(ScriptedEngine(step=going.wait, slots=1)) as care:

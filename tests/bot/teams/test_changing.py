@@ -30,6 +30,7 @@ async def test_an_edited_question_is_answered_again_in_the_same_message(care: Ca
     assert "hihg" not in str([message.content for message in care.engine.requests[1].messages])
 
 
+@pytest.mark.alone
 async def test_who_edits_sees_within_a_second_that_care_is_on_it(start: Start) -> None:
     steps = asyncio.Semaphore(100)
     async with start(ScriptedEngine(step=steps.acquire)) as care:

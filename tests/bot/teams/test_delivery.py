@@ -184,6 +184,7 @@ async def test_a_token_that_teams_refuses_loses_no_answer(start: Start) -> None:
         assert "You asked: Why? Bye." in (await care.answer(asked, 10)).text
 
 
+@pytest.mark.alone
 async def test_slow_sends_hold_nobody_else_up(start: Start) -> None:
     async with start() as care:
         care.teams.faults.slow("*", 0.3)
@@ -354,6 +355,7 @@ async def test_what_could_not_be_recorded_is_not_acknowledged_and_comes_again(st
         assert len(care.turns()) == 1
 
 
+@pytest.mark.alone
 async def test_an_acknowledgement_does_not_wait_for_the_engine_and_the_first_line_comes_within_a_second(start: Start) -> None:
     going = asyncio.Event()
     async with start(ScriptedEngine(step=going.wait, slots=1, queue=100)) as care:

@@ -20,6 +20,7 @@ def place(teams: FakeTeams, kind: str) -> Chat:
     return {"personal": teams.personal(ADA), "group": teams.group(ADA, GRACE), "channel": SUPPORT}[kind]
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("kind", PLACES)
 async def test_an_activity_is_acknowledged_after_the_commit_and_long_before_the_answer(start: Start, kind: str) -> None:
     going = asyncio.Event()
@@ -135,6 +136,7 @@ async def test_a_stop_takes_nothing_new_lets_what_runs_finish_and_teams_comes_ag
         assert "You asked: Too late" in (await care.answer(late)).text
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 async def test_a_thousand_activities_at_fifty_a_second_get_exactly_one_final_message_each(start: Start) -> None:
     """In 120 personal chats, 30 groups and a channel; 5 % come twice, half of those under another id; an engine far too small."""

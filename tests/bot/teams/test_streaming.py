@@ -43,6 +43,7 @@ def kinds(teams: FakeTeams) -> list[str]:
     return [call.body["channelData"]["streamType"] for call in teams.calls if call.kind in ("stream", "final")]
 
 
+@pytest.mark.alone
 async def test_it_begins_with_a_line_and_grows_and_ends_as_the_same_message(start: Start) -> None:
     steps = Steps()
     async with start(steps.engine) as care:

@@ -180,7 +180,7 @@ async def test_who_could_not_be_verified_in_time_is_told_to_come_again(
     began = time.monotonic()
     assert await door.knock(teams.activity(ADA, "Hello")) == 503
     assert await door.knock(teams.activity(ADA, "Hello")) == 503, "at once: it was asked a moment ago"
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 4
     assert (teams.keys.fetches, door.heard) == (1, [])
 
 
@@ -196,6 +196,7 @@ async def test_a_key_server_in_trouble_is_a_503_and_the_next_request_gets_in(
     assert await door.knock(teams.activity(ADA, "Hello")) == 201
 
 
+@pytest.mark.alone
 async def test_the_loop_goes_on_while_the_keys_are_fetched_once_for_all_who_wait(teams: FakeTeams, door: Door) -> None:
     teams.faults.slow("keys", 0.4)
     knocking = [asyncio.create_task(door.knock(teams.activity(ADA, "Hello"))) for _ in range(20)]
@@ -234,10 +235,10 @@ async def test_keys_that_are_a_day_old_are_replaced_while_nobody_waits(
     assert await door.knock(teams.activity(ADA, "Hello")) == 201
     keys = door.keys
     monkeypatch.setattr(keys, "_clock", lambda: time.monotonic() + 25 * 3600)
-    teams.faults.slow("keys", 0.2)
+    teams.faults.slow("keys", 2.0)
     began = time.monotonic()
     assert await door.knock(teams.activity(ADA, "Hello")) == 201
-    assert time.monotonic() - began < 0.15
+    assert time.monotonic() - began < 2
     await teams.until(lambda: teams.keys.fetches == 2)
 
 

@@ -153,7 +153,7 @@ class FakeSlack(People, Interactions):
         """The modal that a person has open, the topmost."""
         return next((view for view in reversed(self.views) if view.open and view.user == user), None)
 
-    async def until(self, condition: Callable[[], T], seconds: float = 5.0) -> T:
+    async def until(self, condition: Callable[[], T], seconds: float = 15.0) -> T:
         """What `condition` gives once it is true. Asked again whenever something happens here. Raises TimeoutError."""
         deadline = time.monotonic() + seconds
         while True:

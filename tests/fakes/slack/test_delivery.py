@@ -105,7 +105,7 @@ async def test_every_event_can_be_told_twice(slack: FakeSlack, app: AsyncApp) ->
 
 
 async def test_events_are_shared_among_several_sockets(slack: FakeSlack, app: AsyncApp) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(15):
         second = AsyncSocketModeHandler(app, slack.app_token)
         await second.connect_async()
         await slack.connected(2)

@@ -13,6 +13,7 @@ from tests.fakes.slack import ADA, SUPPORT, FakeSlack
 from tests.fakes.slack.workspace import Json
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(("events", "rate"), [(100, 50)])
 async def test_every_event_arrives_through_duplicates_and_disconnects(slack: FakeSlack, app: AsyncApp, events: int, rate: int) -> None:
     heard: Counter[str] = Counter()

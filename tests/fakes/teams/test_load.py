@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import Counter
 
+import pytest
 from aiohttp import web
 
 from tests.fakes.teams import FakeTeams
@@ -11,6 +12,7 @@ from tests.fakes.teams.conftest import App
 from tests.fakes.teams.world import Json
 
 
+@pytest.mark.alone
 async def test_a_thousand_activities_cost_little_and_none_is_lost(teams: FakeTeams, app: App) -> None:
     pending: list[asyncio.Task[object]] = []
 
