@@ -50,10 +50,12 @@ $(ACCEPT)/installed:
 	@touch $@
 
 # What docs/results.md says, measured again; CARE_PUBLIC_DATA names the public data. A quiet machine, please: each takes minutes to an hour.
-measure: measure-redaction measure-curation measure-poison measure-night measure-rollback measure-methods
+# The studies write their sections themselves and go on where they were stopped; ARGS="--model … --recipe care-paper" takes another model.
+STUDIES := measure-steps measure-balance measure-rank measure-domains measure-quantization measure-methods
+measure: measure-redaction measure-curation measure-poison measure-night measure-rollback $(STUDIES)
 
 measure-%: install
-	$(BIN)/python -m deploy.measure.$*
+	$(BIN)/python -m deploy.measure.$* $(ARGS)
 
 # The engine beside what one would take instead, in turns: about ten minutes of an otherwise idle machine.
 bench: install

@@ -45,18 +45,21 @@ def measure(
     examples: Sequence[Example],
     max_tokens: int,
     progress: Callable[[int, int], None],
+    *,
+    quantize: bool = True,
+    with_base: bool = True,
 ) -> dict[str, list[Score]]:
-    """The scores of the base (under "base") and of each LoRA on every example that fits into `max_tokens`.
+    """The scores of the base (under "base", unless it is left out) and of each LoRA on every example that fits into `max_tokens`.
 
     `progress` gets how many of how many passes are done. Raises ModelDamaged, LoraDamaged, DeviceUnusable.
     """
-    loaded = weights.load(base, device)
+    loaded = weights.load(base, device, quantize=quantize)
     tokens = Tokens(loaded, loaded.context)
     beside = Loras(loaded.network)
     for name, lora in loras.items():
         beside.attach(name, beside.unpack(lora))
     items = [item for example in examples if (item := encode(tokens, example, max_tokens)) is not None]
-    scores: dict[str, list[Score]] = {name: [] for name in (BASE, *loras)}
+    scores: dict[str, list[Score]] = {name: [] for name in (*([BASE] if with_base else []), *loras)}
     for number, item in enumerate(items):
         for offset, (name, found) in enumerate(scores.items()):
             beside.choose([None if name == BASE else name])

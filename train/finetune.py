@@ -45,6 +45,8 @@ def finetune(
     run: Run,
     progress: Callable[[int, float], None],
     stopped: Callable[[], bool],
+    *,
+    quantize: bool = True,
 ) -> Trained | None:
     """Trains a LoRA from the base into `run.candidate`, from the last complete checkpoint where there is one.
 
@@ -53,7 +55,7 @@ def finetune(
     """
     os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
     disable_progress_bar()
-    loaded = weights.load(base, device)
+    loaded = weights.load(base, device, quantize=quantize)
     tokens = Tokens(loaded, loaded.context)
     found = methods.rows(tokens, examples, recipe)
     watcher = _Watcher(run, progress, stopped)

@@ -1,0 +1,177 @@
+"""What a study found as its section of docs/results.md: a table with intervals, and a chart beside it. Trains and measures nothing.
+
+A section lies between `<!-- name -->` and `<!-- /name -->`; only what is between is replaced, so that a conclusion can stand around it.
+"""
+
+import shlex
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+import numpy as np
+from click.core import ParameterSource
+
+from deploy.measure.study import Result, Setting
+from train.evaluate import BASE
+from train.gates import Interval, paired
+
+_COLOURS = ("#111827", "#2563eb", "#dc2626", "#059669", "#d97706", "#7c3aed")
+_ALL = "all items"
+_NO_MATTER = {"only", "models", "kept", "results"}  # options that change nothing of what is found
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One comparison: the difference of each result, by its name."""
+
+    title: str
+    found: Mapping[str, Interval]
+
+
+def write(
+    setting: Setting,
+    title: str,
+    about: str,
+    results: Mapping[str, Result],
+    reference: str,
+    *,
+    by_domain: bool = False,
+    more: Sequence[Column] = (),
+) -> None:
+    """Puts section and chart in place: every result against the base and `reference`, with `by_domain` in each domain too.
+
+    `about` says what was varied; `more` are further columns. What has no result yet is left out.
+    """
+    against = [name for name in (BASE, reference) if name in results]
+    columns = [*(minus(results, name) for name in against), *more]
+    text = [f"{_command(setting)} {about} {_sizes(setting, results)}", "", *_table(results, columns, reference)]
+    domains = sorted({score.domain for score in results[BASE].scores}) if by_domain else []
+    parts = [{domain: minus(results, name, domain) for domain in domains} for name in against]
+    for name, found in zip(against, parts, strict=True):
+        text += ["", *_domain_table(name, found, results)] if found else []
+    chart = setting.results.with_name(f"{setting.name}.png")
+    panels = [[column, *found.values()] for column, found in zip(columns, [*parts, *({} for _ in more)], strict=True)]
+    draw([panel for panel in panels if panel[0].found], chart)
+    put(setting.results, setting.name, title, "\n".join([*text, "", f"![{title}, as a chart]({chart.name})"]))
+
+
+def minus(results: Mapping[str, Result], other: str, domain: str | None = None) -> Column:
+    """Every other result but the base's minus this one, on the items of a domain, or on all that both were measured on."""
+    scores = {name: [score for score in result.scores if domain in (None, score.domain)] for name, result in results.items()}
+    found = {name: paired(mine, scores[other]) for name, mine in scores.items() if name not in (BASE, other)}
+    return Column(domain or f"− {other}", {name: each for name, each in found.items() if each.n})
+
+
+def put(page: Path, name: str, title: str, section: str) -> None:
+    """Replaces what lies between the section's marks, or adds it at the end of the page."""
+    text = page.read_text(encoding="utf-8")
+    begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+    if begin not in text:
+        text += f"\n## {title}\n{begin}\n{end}\n"
+    if text.count(begin) != 1 or text.count(end) != 1 or text.index(end) < text.index(begin):
+        raise click.ClickException(f"{page} has not one {begin} and one {end} behind it; mend the page")
+    before, after = text[: text.index(begin)], text[text.index(end) :]
+    part = page.with_name(f"{page.name}.part")
+    part.write_text(f"{before}{begin}\n{section}\n{after}", encoding="utf-8")
+    part.replace(page)
+
+
+def _command(setting: Setting) -> str:
+    """As it was called, with the options that matter."""
+    context = click.get_current_context()
+    said = [option for option in context.command.params if context.get_parameter_source(str(option.name)) == ParameterSource.COMMANDLINE]
+    words = [word for each in said if each.name not in _NO_MATTER for word in (each.opts[0], str(context.params[str(each.name)]))]
+    options = f" (`{shlex.join(words)}`)" if words else ""
+    return f"`make measure-{setting.name}`{options}, {datetime.now(UTC).date()}."
+
+
+def _sizes(setting: Setting, results: Mapping[str, Result]) -> str:
+    recipe, counts = setting.recipe, Counter(score.domain for score in results[BASE].scores)
+    device = f"{setting.device.name} ({str(setting.device.dtype).removeprefix('torch.')})"
+    domains = ", ".join(f"{count} {domain}" for domain, count in sorted(counts.items()))
+    return (
+        f"Model {setting.base.name} on {device}, recipe `{recipe.name}` (batches of {recipe.batch_size * recipe.accumulate}, at most "
+        f"{recipe.max_tokens} tokens a row). Measured on {counts.total()} held-out items ({domains}); less is better. One seed."
+    )
+
+
+def _table(results: Mapping[str, Result], columns: Sequence[Column], reference: str) -> list[str]:
+    heads = ["", "rows", "steps", "loss", *(head for column in columns for head in (column.title, "95 %")), "so", "training", "memory"]
+    lines = [_row(heads), _row(["---"] * len(heads))]
+    for name, result in results.items():
+        trained = result.trained
+        sizes = [str(trained.rows), str(trained.steps)] if trained else ["", ""]
+        costs = [f"{trained.seconds:.0f} s", f"{trained.peak_bytes / 1e9:.1f} GB"] if trained and trained.losses else ["", ""]
+        loss = float(np.mean([score.loss for score in result.scores]))
+        cells = [cell for column in columns for cell in _cells(column.found.get(name))]
+        lines.append(_row([name, *sizes, f"{loss:.3f}", *cells, _verdict(name, columns, reference), *costs]))
+    return lines
+
+
+def _domain_table(other: str, found: Mapping[str, Column], results: Mapping[str, Result]) -> list[str]:
+    counts = {domain: max((each.n for each in column.found.values()), default=0) for domain, column in found.items()}
+    heads = [f"− {other}", *(f"{domain} ({counts[domain]})" for domain in found)]
+    names = [name for name in results if any(name in column.found for column in found.values())]
+    rows = [[name, *(" ".join(_cells(column.found.get(name), "(", ")")).strip() for column in found.values())] for name in names]
+    return [_row(heads), _row(["---"] * len(heads)), *map(_row, rows)]
+
+
+def _cells(found: Interval | None, left: str = "", right: str = "") -> tuple[str, str]:
+    """The mean, bold where the interval lies on one side of 0, and the interval."""
+    if found is None:
+        return "", ""
+    bold = "**" if _proven(found) else ""
+    return f"{bold}{_signed(found.mean)}{bold}", f"{left}{_signed(found.low)} … {_signed(found.high)}{right}"
+
+
+def _verdict(name: str, columns: Sequence[Column], reference: str) -> str:
+    """In words what the intervals say, and no more."""
+    said = []
+    for other in dict.fromkeys((BASE, reference)):
+        found = next((column.found[name] for column in columns if column.title == f"− {other}" and name in column.found), None)
+        if found is not None:
+            what = "better than" if found.high < 0 else "worse than" if found.low > 0 else "not proven other than"
+            said.append(f"{what} {'the base' if other == BASE else other}")
+    return "; ".join(said)
+
+
+def _proven(found: Interval) -> bool:
+    return found.high < 0 or found.low > 0
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.3f}".replace("-", "−")
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |" if cells[0] else f"| | {' | '.join(cells[1:])} |"
+
+
+def draw(panels: Sequence[Sequence[Column]], path: Path) -> None:
+    """Every panel is one comparison: its first column on all items, the others by domain, with their intervals."""
+    from matplotlib.figure import Figure
+
+    names = list(dict.fromkeys(name for panel in panels for column in panel for name in column.found))
+    most = max(len(panel) for panel in panels)
+    figure = Figure(figsize=(1.8 + 3.6 * len(panels), 1.2 + len(names) * (0.2 + 0.16 * most)), layout="constrained")
+    for axes, panel in zip(figure.subplots(1, len(panels), sharey=True, squeeze=False)[0], panels, strict=True):
+        for number, column in enumerate(panel):
+            places = [-names.index(name) + ((len(panel) - 1) / 2 - number) * 0.8 / most for name in column.found]
+            values = list(column.found.values())
+            spread = [[value.mean - value.low for value in values], [value.high - value.mean for value in values]]
+            label = column.title if number else _ALL
+            axes.errorbar(
+                [each.mean for each in values], places, xerr=spread, fmt="o", color=_COLOURS[number], ms=5, capsize=3, label=label
+            )
+        axes.axvline(0, color="#9ca3af", linewidth=1, zorder=0)
+        axes.set_title(f"minus {panel[0].title.removeprefix('− ')}", fontsize=11)
+        axes.set_xlabel("nats a token, 95 %")
+        axes.locator_params(axis="x", nbins=5)
+        axes.set_yticks([-at for at in range(len(names))], names)
+        axes.spines[["top", "right"]].set_visible(False)
+    if most > 1:
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=most, frameon=False)
+    figure.savefig(path, dpi=110)

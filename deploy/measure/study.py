@@ -1,0 +1,278 @@
+"""A study: variants of one training, each measured on the same items, kept under `var/study` and written into docs/results.md.
+
+A study that was killed does what is missing when it is started again; `--only` lets two processes share its variants. What a variant
+came to is kept under the hash of all it depends on but the code: after a change of the code remove the study's folder.
+"""
+
+import gc
+import hashlib
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+
+from deploy.measure import material
+from deploy.measure.material import Material
+from model import weights
+from model.device import Device, find_device
+from model.manifest import Draft, Lora, Unshelved
+from model.shelf import CONFIG, WEIGHTS, unshelve
+from model.tokens import Tokens
+from model.weights import Base
+from train import merge
+from train import recipe as recipes
+from train.evaluate import BASE, measure
+from train.examples import Example
+from train.finetune import finetune
+from train.gates import Score
+from train.recipe import Recipe
+from train.runs import Run, write_json
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One way to train; with `parents` what `recipe.merge` makes of two others; the base as it is, where the name says so."""
+
+    name: str
+    recipe: Recipe
+    rows: Sequence[Example]
+    items: Sequence[Example]
+    quantize: bool = True
+    parents: tuple["Variant", "Variant"] | None = None
+
+    @property
+    def is_base(self) -> bool:
+        """Whether it is only measured."""
+        return self.name.startswith(BASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """How a training went: losses by step, seconds and peak memory of all its steps. Of a merge, of merging."""
+
+    losses: Sequence[float]
+    rows: int
+    steps: int
+    seconds: float
+    peak_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a variant came to on its items."""
+
+    name: str
+    scores: Sequence[Score]
+    trained: Trained | None
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What all variants of a study share: model, device and recipe, where results are kept and where they are written."""
+
+    name: str
+    base: Base
+    device: Device
+    recipe: Recipe
+    digest: str  # of the base
+    rows: int
+    items: int
+    only: Sequence[str]
+    folder: Path
+    results: Path
+    material: Material
+
+    def varied(self, **changes: object) -> Recipe:
+        """The recipe with something else in it."""
+        return Recipe.model_validate(dict(self.recipe) | changes)
+
+    def plain_base(self, quantize: bool = True) -> Variant:
+        """The model before any training."""
+        return Variant(BASE if quantize else f"{BASE}, unquantized", self.recipe, (), self.material.items, quantize)
+
+
+def options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of every study."""
+    for option in (
+        click.option("--rows", default=240, help="Most rows to train on."),
+        click.option("--items", default=96, help="Most held-out items to measure on."),
+        click.option("--steps", type=int, help="Steps of a training; without it the recipe's."),
+        click.option("--max-tokens", default=256, help="Longest row and item, prompt and answer."),
+        click.option("--model", default="embedded", help="As CARE_MODEL: a folder, a hub id, or embedded."),
+        click.option("--recipe", help="A shipped recipe or a TOML file; without it the one that fits the model."),
+        click.option("--models", type=click.Path(path_type=Path), default=Path("var/models"), help="Where models lie."),
+        click.option("--kept", type=click.Path(path_type=Path), default=Path("var/study"), help="Where results are kept."),
+        click.option("--results", type=click.Path(path_type=Path), default=Path("docs/results.md"), help="The page to write into."),
+        click.option("--only", multiple=True, help="Do these variants alone, and write what is there."),
+    ):
+        command = option(command)
+    return command
+
+
+def opened(name: str, **given: Any) -> Setting:
+    """From the options of a study. Raises RecipeInvalid, ModelNotFound, ModelDamaged, DeviceUnusable, PublicDataInvalid."""
+    recipe = recipes.load(given["recipe"] or recipes.default_name(given["model"]))
+    recipe = recipe.model_copy(update={"max_tokens": given["max_tokens"], "steps": given["steps"] or recipe.steps})
+    base, device = weights.find(given["model"], given["models"]), find_device("auto")
+    loaded = weights.load(base, device)
+    data = os.environ.get("CARE_PUBLIC_DATA")
+    found = material.read(Path(data) if data else None, Tokens(loaded, loaded.context), recipe, given["items"])
+    folder = Path(given["kept"]) / name
+    folder.mkdir(parents=True, exist_ok=True)
+    digest = loaded.identity.weights_sha256
+    return Setting(name, base, device, recipe, digest, given["rows"], given["items"], given["only"], folder, given["results"], found)
+
+
+def run(setting: Setting, variants: Sequence[Variant]) -> dict[str, Result]:
+    """Trains and measures what is missing, and returns all that is there, in the order of the variants."""
+    unknown = set(setting.only) - {each.name for each in variants}
+    if unknown:
+        raise click.UsageError(f"--only {sorted(unknown)[0]!r} is none of {', '.join(each.name for each in variants)}")
+    empty = [each.name for each in variants if not (each.rows or each.parents or each.is_base)]
+    if empty:
+        raise click.UsageError(f"--rows {setting.rows} leaves nothing to train {empty[0]!r} on; give more")
+    for variant in variants:
+        if (not setting.only or variant.name in setting.only or variant.name == BASE) and _known(setting, variant) is None:
+            _do(setting, variant)
+    return {each.name: found for each in variants if (found := _known(setting, each)) is not None}
+
+
+def _do(setting: Setting, variant: Variant) -> None:
+    trained = None if variant.is_base else _trained(setting, variant)
+    scores = _measured(setting, variant)
+    write_json(
+        setting.folder / f"{_file_name(variant)}.json",
+        {
+            "key": _key(setting, variant),
+            "trained": asdict(trained) if trained else None,
+            "scores": [asdict(score) for score in scores],
+        },
+    )
+
+
+def _known(setting: Setting, variant: Variant) -> Result | None:
+    kept = _kept(setting.folder / f"{_file_name(variant)}.json", _key(setting, variant))
+    if kept is None:
+        return None
+    trained = Trained(**kept["trained"]) if kept["trained"] else None
+    return Result(variant.name, [Score(**score) for score in kept["scores"]], trained)
+
+
+def _kept(path: Path, key: str) -> Mapping[str, Any] | None:
+    found: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return found if found.get("key") == key else None
+
+
+def _key(setting: Setting, variant: Variant, *, trained: bool = False) -> str:
+    """The hash of what a result depends on; with `trained` of what a LoRA does, whatever it is measured on."""
+    parts = {
+        "recipe": variant.recipe.facts(),
+        "rows": [each.row() for each in variant.rows],
+        "items": [] if trained else [each.row() for each in variant.items],
+        "base": [setting.digest, variant.quantize, setting.device.name, str(setting.device.dtype)],
+        "parents": [_key(setting, parent, trained=True) for parent in variant.parents or ()],
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _trained(setting: Setting, variant: Variant) -> Trained:
+    """Trains or merges a variant's LoRA, unless that is done, and says how it went."""
+    folder, key = setting.folder / _file_name(variant), _key(setting, variant, trained=True)
+    kept = _kept(folder / "trained.json", key)
+    if kept is not None:
+        return Trained(**kept["trained"])
+    folder.mkdir(exist_ok=True)
+    for parent in variant.parents or ():
+        _trained(setting, parent)
+    _reset_peak()
+    made = _merge(setting, variant, folder) if variant.parents else _finetune(setting, variant, Run(folder, key))
+    write_json(folder / "trained.json", {"key": key, "trained": asdict(made)})
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    return made
+
+
+def _finetune(setting: Setting, variant: Variant, run: Run) -> Trained:
+    times: list[float] = []
+
+    def progress(step: int, loss: float) -> None:
+        times.append(time.monotonic())
+        _say(f"{variant.name}: step {step} of {variant.recipe.steps}, loss {loss:.2f}")
+
+    found = finetune(setting.base, setting.device, variant.rows, variant.recipe, run, progress, lambda: False, quantize=variant.quantize)
+    assert found is not None  # nobody stops it
+    gc.collect()
+    # Of all steps, where some were done before it was killed; what loading takes is not training.
+    seconds = (times[-1] - times[0]) / max(1, len(times) - 1) * variant.recipe.steps
+    return Trained([each.loss for each in found.losses], found.rows, variant.recipe.steps, seconds, _peak())
+
+
+def _merge(setting: Setting, variant: Variant, folder: Path) -> Trained:
+    assert variant.parents is not None
+    began = time.monotonic()
+    one, other = (setting.folder / _file_name(parent) / "candidate" for parent in variant.parents)
+    way = variant.recipe.merge
+    assert way != "none"
+    made = merge.merged(merge.read(one), merge.read(other), way, variant.recipe.merge_share, variant.recipe.rank)
+    merge.write(made, one, folder / "candidate")
+    rows, steps = (sum(counts) for counts in zip(*((len(each.rows), each.recipe.steps) for each in variant.parents), strict=True))
+    return Trained([], rows, steps, time.monotonic() - began, _peak())
+
+
+def _measured(setting: Setting, variant: Variant) -> list[Score]:
+    loras = {} if variant.is_base else {variant.name: _lora(setting, variant)}
+
+    def progress(done: int, total: int) -> None:
+        if done % 10 == 0 or done == total:
+            _say(f"{variant.name}: measured on {done} of {total}")
+
+    found = measure(
+        setting.base,
+        setting.device,
+        loras,
+        variant.items,
+        variant.recipe.max_tokens,
+        progress,
+        quantize=variant.quantize,
+        with_base=not loras,
+    )
+    gc.collect()
+    return next(iter(found.values()))
+
+
+def _lora(setting: Setting, variant: Variant) -> Unshelved:
+    """A trained or merged LoRA as it is served."""
+    folder = setting.folder / _file_name(variant) / "candidate"
+    identity = weights.identify(setting.base)
+    draft = Draft("m1", datetime.now(UTC), identity, "0" * 64, variant.recipe.seed, variant.recipe.facts(), (), ())
+    return unshelve(Lora(draft, 0, {}, folder), {name: (folder / name).read_bytes() for name in (WEIGHTS, CONFIG)})
+
+
+def _file_name(variant: Variant) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", variant.name.lower()).strip("-")
+
+
+def _say(what: str) -> None:
+    click.echo(f"{datetime.now(UTC):%H:%M:%S} {what}", err=True)
+
+
+def _reset_peak() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
+def _peak() -> int:
+    """Bytes: of the GPU where there is one, else of the process."""
+    if torch.cuda.is_available():
+        return int(torch.cuda.max_memory_allocated())
+    [line] = [line for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines() if line.startswith("VmHWM:")]
+    return int(line.split()[1]) * 1024

@@ -1,0 +1,89 @@
+"""A study on a tiny model: what it writes into the page, and what it does not do twice."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from deploy.measure import material, show, steps, study
+from deploy.measure.study import Result
+from model.weights import Base
+from tests.model.tiny import save_tiny
+from train.examples import Example
+from train.gates import Score
+from train.recipe import Recipe
+from train.runs import Run
+
+PAGE = "# Results\nBefore.\n\n## Steps\n<!-- steps -->\nold\n<!-- /steps -->\nA conclusion.\n\n<!-- rank -->\nanother\n<!-- /rank -->\n"
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Base:
+    return save_tiny(tmp_path / "tiny", "llama", max_position_embeddings=2048)
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Path:
+    page = tmp_path / "docs" / "results.md"
+    page.parent.mkdir()
+    page.write_text(PAGE)
+    return page
+
+
+@pytest.fixture
+def trainings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The steps of every training that was begun; the trainings themselves are real."""
+    begun: list[int] = []
+    finetune: Callable[..., object] = study.finetune
+
+    def counted(base: Base, device: object, rows: object, recipe: Recipe, run: Run, *more: object, **options: object) -> object:
+        begun.append(recipe.steps)
+        return finetune(base, device, rows, recipe, run, *more, **options)
+
+    monkeypatch.setattr(study, "finetune", counted)
+    monkeypatch.delenv("CARE_PUBLIC_DATA", raising=False)
+    return begun
+
+
+def test_a_study_writes_its_own_section_and_a_chart_and_trains_nothing_twice(
+    tmp_path: Path, base: Base, page: Path, trainings: list[int]
+) -> None:
+    def measure_steps(*more: str) -> None:
+        given = ["--model", base.folder, "--recipe", "embedded", "--rows", 3, "--items", 3, "--max-tokens", 1500]
+        where = ["--kept", tmp_path / "kept", "--results", page]
+        done = CliRunner().invoke(steps.main, [str(each) for each in [*given, *where, *more]], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+
+    measure_steps("--steps-list", "1,2", "--only", "1 steps")
+    assert trainings == [1]
+    assert "| 2 steps |" not in page.read_text()
+    measure_steps("--steps-list", "1,2")
+    measure_steps("--steps-list", "1,2")
+    assert trainings == [1, 2]
+    text = page.read_text()
+    assert text.startswith("# Results\nBefore.\n\n## Steps\n<!-- steps -->\n`make measure-steps` (`")
+    assert text.endswith("<!-- /steps -->\nA conclusion.\n\n<!-- rank -->\nanother\n<!-- /rank -->\n")
+    assert "old" not in text
+    assert "Measured on 3 held-out items (1 banking, 1 medical, 1 telecom)" in text
+    assert all(f"| {name} |" in text for name in ("base", "1 steps", "2 steps"))
+    assert (page.parent / "steps.png").stat().st_size > 5000
+
+
+def test_better_and_worse_are_said_where_the_interval_proves_it_only() -> None:
+    losses = {"base": [2.0] * 9, "a": [1.0] * 9, "b": [1.0 + (-1) ** n for n in range(9)], "c": [3.0] * 9}
+    results = {name: Result(name, [Score(str(n), "telecom", loss) for n, loss in enumerate(found)], None) for name, found in losses.items()}
+    columns = [show.minus(results, "base"), show.minus(results, "a")]
+    _, _, _, *rows = show._table(results, columns, "a")
+    assert "better than the base |" in rows[0]
+    assert "better than the base; not proven other than a |" in rows[1]
+    assert "worse than the base; worse than a |" in rows[2]
+    assert "**−1.000** | −1.000 … −1.000" in rows[0]
+
+
+def test_items_are_as_many_of_each_domain_as_there_are() -> None:
+    many = {"telecom": 2, "medical": 9, "banking": 30}
+    examples = [Example(f"{domain}{n}", "g", (), "", domain, "starter", "") for domain, count in many.items() for n in range(count)]
+    found = [each.domain for each in material.drawn(examples, 21)]
+    assert {domain: found.count(domain) for domain in many} == {"telecom": 2, "medical": 9, "banking": 10}
+    assert len(material.drawn(examples, 100)) == 41
