@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from bitsandbytes.functional import dequantize_4bit
+from bitsandbytes.nn import Linear4bit
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, RepositoryNotFoundError
 from safetensors import SafetensorError, safe_open
@@ -136,6 +138,14 @@ def sizes(base: Base) -> tuple[PreTrainedConfig, dict[str, tuple[int, ...]]]:
 def is_linear(name: str, size: tuple[int, ...]) -> bool:
     """Whether a tensor becomes NF4."""
     return len(size) == 2 and not any(part in name for part in ("embed", "lm_head"))
+
+
+def numbers(layer: torch.nn.Linear) -> torch.Tensor:
+    """The weight [outputs, inputs] of a layer as numbers, whether it is in NF4 or not."""
+    if isinstance(layer, Linear4bit):
+        written: torch.Tensor = dequantize_4bit(layer.weight.data, layer.weight.quant_state)
+        return written
+    return layer.weight
 
 
 def _sizes(folder: Path) -> dict[str, tuple[int, ...]]:

@@ -21,6 +21,7 @@ from model.weights import Base
 from train import methods
 from train.errors import Diverged
 from train.examples import Example
+from train.lean import make_lean
 from train.recipe import Recipe
 from train.runs import Loss, Run, last_checkpoint, mark_complete
 
@@ -80,6 +81,7 @@ def _trainer(loaded: weights.Loaded, device: Device, rows: Sequence[methods.Row]
     for parameter in network.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
+    make_lean(network)
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(watcher)
     return trainer

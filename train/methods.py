@@ -1,4 +1,4 @@
-"""The ways to train: SFT, KTO, DPO and ORPO as TRL's trainers, fed with token ids. The only file that imports trl.
+"""The ways to train: SFT on packed rows, KTO, DPO and ORPO as TRL's trainers, all fed with token ids. The only file that imports trl.
 
 The prompts are the ones the bot sends, token for token, so nothing here tokenizes.
 """
@@ -12,14 +12,15 @@ import torch
 import trl
 from datasets import Dataset
 from peft import PeftModel
-from transformers import PreTrainedTokenizerBase, Trainer
-from trl import DPOConfig, DPOTrainer, KTOConfig, KTOTrainer, SFTConfig, SFTTrainer
+from transformers import PreTrainedTokenizerBase, Trainer, TrainingArguments
+from trl import DPOConfig, DPOTrainer, KTOConfig, KTOTrainer
 
 from model.device import Device
 from model.tokens import Tokens
 from train.errors import TooLittleData
 from train.evaluate import encode
 from train.examples import Example
+from train.packed import PackedTrainer
 from train.recipe import Recipe
 from train.runs import Run
 
@@ -120,8 +121,11 @@ def trainer(
     network: PeftModel, tokenizer: PreTrainedTokenizerBase, found: Sequence[Row], device: Device, recipe: Recipe, run: Run
 ) -> Trainer:
     """The recipe's method, ready to train a LoRA that lies beside its frozen base."""
-    _use_triton(device.triton)
     common = _common(device, recipe, run)
+    if recipe.method == "sft":
+        return PackedTrainer(network, args=TrainingArguments(**common), train_dataset=list(found))
+    _use_triton(device.triton)
+    common["max_length"] = None  # what is too long was left out: nothing is cut
     if recipe.method == "kto":
         return _Kto(
             model=network,
@@ -129,15 +133,11 @@ def trainer(
             train_dataset=Dataset.from_list(_mismatched(_dealt(found, recipe.seed), recipe.batch_size)),
             processing_class=tokenizer,
         )
-    common["train_sampling_strategy"] = "group_by_length" if recipe.method == "sft" else "random"
     if recipe.method == "dpo":
         # With the likelihood of the better answer, which DPO alone may lower too (Pang et al. 2024, arXiv 2404.19733).
         config = DPOConfig(**common, beta=recipe.beta, loss_type=["sigmoid", "sft"], loss_weights=[1.0, 1.0])
         return _Dpo(model=network, args=config, train_dataset=Dataset.from_list(list(found)), processing_class=tokenizer)
-    if recipe.method == "orpo":
-        return _orpo(network, tokenizer, found, common, recipe)
-    config = SFTConfig(**common, dataset_kwargs={"skip_prepare_dataset": True})
-    return SFTTrainer(model=network, args=config, train_dataset=Dataset.from_list(list(found)), processing_class=tokenizer)
+    return _orpo(network, tokenizer, found, common, recipe)
 
 
 def _orpo(
@@ -190,7 +190,6 @@ def _common(device: Device, recipe: Recipe, run: Run) -> dict[str, Any]:
         "logging_nan_inf_filter": False,  # the default hides losses that are no numbers
         "seed": recipe.seed,
         "data_seed": recipe.seed,
-        "max_length": None,  # what is too long was left out: nothing is cut
         "fp16": device.name == "cuda" and device.dtype == torch.float16,
         "bf16": device.name == "cuda" and device.dtype == torch.bfloat16,
         "use_cpu": device.name == "cpu",

@@ -2,8 +2,8 @@
 
     weights      0.5625 bytes for each in a linear layer (NF4 and its scales), 4 for each other one (peft trains beside fp32)
     factors      r (in + out) of each linear layer: 4 bytes each, their gradients 4, Adam 8; KTO and DPO keep a copy to compare with
-    activations  rows x tokens x layers x 4 bytes x (16 hidden + 5 intermediate + 2 keys): what autograd keeps of a layer, counted
-                 on SmolLM2 to the byte; Phi-3, whose products are fused, keeps 24 % less (`python -m deploy.bench.phi`)
+    activations  rows x tokens x layers x 4 bytes x (10 hidden + 4.25 intermediate + 2 keys): what autograd keeps of a layer of Phi-3,
+                 counted; of SmolLM2, whose products are not fused, 2 hidden less
                  with gradient checkpointing instead: 4 x hidden of each layer, and all of the one that is computed again
     work         the gradients of one layer, and its widest matrix as numbers
 
@@ -77,7 +77,7 @@ def anatomy(base: "Base") -> Anatomy:
 def plan(anatomy: Anatomy, recipe: Recipe) -> Plan:
     """At most; rows that are shorter than `max_tokens` take less."""
     tokens = recipe.batch_size * (2 if recipe.method in ("dpo", "orpo") else 1) * recipe.max_tokens
-    layer = 4 * (16 * anatomy.hidden + 5 * anatomy.intermediate + 2 * anatomy.keys)
+    layer = 40 * anatomy.hidden + 17 * anatomy.intermediate + 8 * anatomy.keys
     kept = anatomy.layers * 4 * anatomy.hidden + layer if recipe.gradient_checkpointing else anatomy.layers * layer
     widest = max(inputs * outputs for inputs, outputs in anatomy.products)
     return Plan(

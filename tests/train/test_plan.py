@@ -13,6 +13,7 @@ from train import plan
 from train.errors import TooLarge
 from train.finetune import trainable
 from train.foresee import last_pace
+from train.lean import make_lean
 from train.plan import GIB, Anatomy
 from train.recipe import Recipe, load
 
@@ -31,10 +32,12 @@ def test_the_papers_training_of_phi_fits_beside_its_server_on_a_16_gib_card() ->
     assert 5 < found.total / GIB < 8
 
 
-def test_activations_are_what_autograd_keeps(tmp_path: Path) -> None:
-    base = save_tiny(tmp_path / "m", "llama", hidden_size=64, intermediate_size=192, num_hidden_layers=3)
+@pytest.mark.parametrize(("kind", "least"), [("phi3", 0.97), ("llama", 0.9)])
+def test_activations_are_what_autograd_keeps(tmp_path: Path, kind: str, least: float) -> None:
+    base = save_tiny(tmp_path / "m", kind, hidden_size=64, intermediate_size=192, num_hidden_layers=3)
     network = weights.load(base, Device("cpu", torch.float32)).network
     learner = trainable(network, recipe(rank=2, gradient_checkpointing=False)).train()
+    make_lean(learner)
     own = {tensor.untyped_storage().data_ptr() for tensor in learner.parameters()}
     kept: dict[int, int] = {}
 
@@ -48,7 +51,7 @@ def test_activations_are_what_autograd_keeps(tmp_path: Path) -> None:
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         learner.get_base_model().model(input_ids=ids, use_cache=False)
     wanted = plan.plan(plan.anatomy(base), recipe(rank=2, batch_size=1, max_tokens=200, gradient_checkpointing=False))
-    assert sum(kept.values()) == pytest.approx(wanted.activations, rel=0.1)
+    assert least < sum(kept.values()) / wanted.activations < 1.03
 
 
 def test_what_does_not_fit_is_refused_with_the_mildest_change_that_does() -> None:

@@ -1,0 +1,113 @@
+"""SFT without padding: the same loss and gradients as of each row by itself."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from peft import PeftModel
+from transformers import TrainingArguments
+
+from model import weights
+from model.device import Device
+from tests.model.tiny import save_tiny
+from train.finetune import trainable
+from train.packed import PackedTrainer, packed
+from train.recipe import load
+
+RECIPE = load("embedded").model_copy(update={"rank": 4, "dropout": 0.0})
+FP32 = Device("cpu", torch.float32)
+
+
+def row(prompt: list[int], answer: list[int]) -> dict[str, list[int]]:
+    return {"input_ids": prompt + answer, "labels": [-100] * len(prompt) + answer}
+
+
+ROWS = [row([5, 6, 7, 8, 9], [20, 21, 22]), row([5, 6, 7, 10], [23]), row([5, 6, 7, 8, 9, 11, 12], [24, 25, 26, 27])]
+UNLIKE = [row([30, 31], [32, 33]), row([40, 41, 42], [43])]
+ONE_PROMPT = [row([5, 6, 7], [20]), row([5, 6, 7], [20]), row([5, 6, 7], [21, 22])]
+
+
+def learner(folder: Path, kind: str, *, checkpointing: bool = False) -> PeftModel:
+    """With factors that are not zero."""
+    base = save_tiny(folder, kind, hidden_size=64, intermediate_size=128, initializer_range=0.05)
+    made = trainable(weights.load(base, FP32, quantize=False).network, RECIPE).train()
+    if checkpointing:
+        made.enable_input_require_grads()
+        made.get_base_model().activation_checkpointing_enable()
+    torch.manual_seed(3)
+    for parameter in made.parameters():
+        if parameter.requires_grad:
+            parameter.data.normal_(0, 0.1)
+    return made
+
+
+def gradients(network: PeftModel) -> torch.Tensor:
+    found = torch.cat([parameter.grad.flatten() for parameter in network.parameters() if parameter.grad is not None])
+    network.zero_grad()
+    return found
+
+
+def trainer(network: PeftModel, folder: Path) -> PackedTrainer:
+    return PackedTrainer(network, args=TrainingArguments(str(folder), use_cpu=True, report_to=[]))
+
+
+def test_a_batch_reads_once_what_its_rows_begin_with() -> None:
+    batch = packed(ROWS)
+    assert batch["rows"] == (3, (5, 2, 8))
+    assert batch["input_ids"].tolist() == [[5, 6, 7, 8, 9, 20, 21, 22, 10, 23, 8, 9, 11, 12, 24, 25, 26, 27]]
+    assert batch["position_ids"].tolist() == [[0, 1, 2, 3, 4, 5, 6, 7, 3, 4, 3, 4, 5, 6, 7, 8, 9, 10]]
+    assert [label for label in batch["labels"][0].tolist() if label != -100] == [20, 21, 22, 23, 24, 25, 26, 27]
+
+
+def test_each_answer_is_expected_from_a_token_of_its_own_row() -> None:
+    assert packed(ONE_PROMPT)["rows"] == (2, (2, 2, 3))
+    assert packed(UNLIKE)["rows"] == (0, (4, 4))
+    assert packed(ROWS[:1])["rows"] == (0, (8,))
+
+
+@pytest.mark.parametrize("kind", ["llama", "phi3"])
+@pytest.mark.parametrize("rows", [ROWS, UNLIKE, ONE_PROMPT, ROWS[:1]], ids=["common beginning", "none", "one prompt", "one row"])
+@pytest.mark.parametrize("checkpointing", [False, True], ids=["kept", "computed again"])
+def test_loss_and_gradients_are_those_of_each_row_by_itself(
+    tmp_path: Path, kind: str, rows: list[dict[str, list[int]]], checkpointing: bool
+) -> None:
+    network = learner(tmp_path / "m", kind, checkpointing=checkpointing)
+    answers = sum(label != -100 for each in rows for label in each["labels"])
+    alone = 0.0
+    for each in rows:
+        labels = torch.tensor([each["labels"]])
+        loss = network(input_ids=torch.tensor([each["input_ids"]]), labels=labels).loss * (labels != -100).sum() / answers
+        loss.backward()
+        alone += loss.item()
+    wanted = gradients(network)
+    loss = trainer(network, tmp_path).compute_loss(network, packed(rows))
+    loss.backward()
+    assert loss.item() == pytest.approx(alone, rel=1e-5)
+    assert (gradients(network) - wanted).norm() < 1e-4 * wanted.norm()
+
+
+def test_many_labels_are_read_by_the_head_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = learner(tmp_path / "m", "llama")
+    whole = trainer(network, tmp_path)
+    losses, found = [], []
+    for positions in (256, 3):
+        monkeypatch.setattr("train.packed._POSITIONS", positions)
+        losses.append(whole.compute_loss(network, packed(ROWS)))
+        losses[-1].backward()
+        found.append(gradients(network))
+    assert losses[0].item() == pytest.approx(losses[1].item(), rel=1e-6)
+    torch.testing.assert_close(*found)
+
+
+def test_half_precision_on_newer_devices_gives_the_same_loss(tmp_path: Path) -> None:
+    """What a GPU does under autocast, by substitution: no GPU has run this."""
+    network = learner(tmp_path / "m", "llama")
+    whole = trainer(network, tmp_path)
+    wanted = whole.compute_loss(network, packed(ROWS))
+    wanted.backward()
+    exact = gradients(network)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = whole.compute_loss(network, packed(ROWS))
+    loss.backward()
+    assert loss.item() == pytest.approx(wanted.item(), rel=0.02)
+    assert torch.nn.functional.cosine_similarity(gradients(network), exact, dim=0) > 0.99
