@@ -1,5 +1,7 @@
 """`make measure-night`: one night on the embedded model and the public data, and what it did to each domain.
 
+`python -m deploy.measure.night --recipe care-paper` does it by another recipe; the curve of its losses lies in the night's folder.
+
 The day is the demo's: seventeen people correct 33 answers on an invented company, and a reviewer approves what waits. Measured is the
 loss of the right answers on items that nothing was trained on, candidate and base on the same ones.
 """
@@ -48,14 +50,15 @@ def care(home: Path, *arguments: str) -> tuple[int, str]:
 
 @click.command()
 @click.option("--home", type=click.Path(path_type=Path), default=Path("var/measure-night"), help="A CARE_HOME of its own; must be new.")
-def main(home: Path) -> None:
+@click.option("--recipe", help="A shipped recipe or a TOML file; without it the one that fits the model.")
+def main(home: Path, recipe: str | None) -> None:
     """Prints JSON: the night's own result, and by domain candidate minus base."""
     if "CARE_PUBLIC_DATA" not in os.environ:
         raise click.UsageError("CARE_PUBLIC_DATA names no folder; this measures a night with public data")
     home.mkdir(parents=True)
     click.echo(f"{spend_the_day(home)} rated turns", err=True)
     care(home, "review", "--approve", "all", "--as", "cli:lead", "--json")
-    code, output = care(home, "nightly", "--json")
+    code, output = care(home, "nightly", "--json", *(("--recipe", recipe) if recipe else ()))
     result = json.loads(output)
     scores = {name: [Score(**each) for each in result["scores"][name]] for name in ("candidate", "base")}
     for domain in sorted({score.domain for score in scores["base"]}):
