@@ -1,6 +1,7 @@
 """`make measure-domains`: one LoRA for all three domains, against three that saw a third of the rows each in a third of the steps."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -25,7 +26,7 @@ def main(**given: Any) -> None:
     for domain in domains:
         mine, measured = ([each for each in part if each.domain == domain] for part in (rows, items))
         trained.append(Variant(domain, setting.varied(steps=third), mine, measured))
-    found = study.run(setting, [Variant(study.BASE, setting.recipe, (), items), *trained])
+    found = study.run(setting, [replace(setting.plain_base(), items=items), *trained])
     about = (
         f"{len(rows)} rows: one LoRA on all of them, or one on the rows of each domain in its share of the steps, measured on that domain."
     )

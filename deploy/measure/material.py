@@ -19,6 +19,8 @@ from train.examples import Example, shipped, texts
 from train.recipe import Recipe
 
 GENERAL = "general"  # the domain of the items that tell of forgetting
+OWN = "own"  # the domain of the base's own answers, where a study measures those too
+ASIDE = (GENERAL, OWN)  # no part of the loss that a study is about
 _GENERAL_SOURCE = "self-instruct"
 _MOST = 1_000  # of one public source: to count the tokens of more takes minutes
 

@@ -1,177 +1,87 @@
 """`make measure-methods`: SFT, KTO, DPO, ORPO and merges of two LoRAs, trained on the same corrections and measured on the same items.
 
-A correction is a row of the starter set or of the public data, and what it corrects is what the base itself wrote to that question:
-as in service, where people correct what they were told. Each method trains for the same number of steps. Two LoRAs that saw half
-of the rows each are merged in three ways. Measured are the loss of the right answer, and how much likelier it is than the base's.
+A correction is a row, and what it corrects is what the base itself wrote to that question: as in service, where people correct what
+they were told. Two LoRAs that saw half of the rows each are merged in three ways. Measured are the loss of the right answer, and how
+much likelier it is than the base's own.
 """
 
+import fcntl
 import json
-import os
-import tempfile
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
-from pathlib import Path
+from dataclasses import replace
+from typing import Any
 
 import click
-import numpy as np
 
-from bot import domains
-from model import weights
-from model.device import Device, find_device
-from model.manifest import Draft, Lora, Unshelved
-from model.shelf import CONFIG, WEIGHTS, unshelve
-from model.weights import Base
-from train import merge, public, samples
-from train import recipe as recipes
-from train.evaluate import BASE, measure
-from train.examples import Example, shipped
-from train.finetune import finetune
-from train.gates import Interval, Score, interval, paired
-from train.recipe import Recipe
-from train.runs import Run
+from deploy.measure import show, study
+from deploy.measure.material import GENERAL, OWN
+from deploy.measure.show import Column
+from deploy.measure.study import Result, Setting, Variant
+from train import samples
+from train.evaluate import BASE
+from train.examples import Example
+from train.gates import interval
+from train.runs import write_json
 
 METHODS, MERGES = ("sft", "kto", "dpo", "orpo"), ("linear", "ties", "slerp")
-HALVES = ("sft, first half", "sft, second half")
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """One LoRA beside the base: candidate minus base on the right answers, and how far it has pulled right and own answers apart."""
-
-    name: str
-    loss: Interval
-    margin: Interval
-    seconds: float  # of training; of a merge, of merging
-
-
-def corrections(folder: Path | None, recipe: Recipe, models: Path, rows: int) -> tuple[list[Example], list[Example]]:
-    """Rows to train on and items to measure, each with what the base writes to its question."""
-    system = domains.load().system_prompt
-    given = [*shipped(system), *public.examples(folder, recipe, system)]
-    trained = _some([example for example in given if not example.held_out], rows)
-    items = _some([example for example in given if example.held_out], rows)
-    wrote = samples.write("embedded", models, "auto", recipe.max_tokens, {BASE: None}, [*trained, *items])
-    return _corrected(trained, wrote), _corrected(items, wrote)
-
-
-def _some(examples: Sequence[Example], n: int) -> list[Example]:
-    """Evenly spread over the whole, in the order of ids."""
-    ordered = sorted(examples, key=lambda each: each.id)
-    return ordered if len(ordered) <= n else [ordered[at * len(ordered) // n] for at in range(n)]
-
-
-def _corrected(examples: Sequence[Example], wrote: Mapping[str, Mapping[str, str]]) -> list[Example]:
-    return [replace(each, rejected=wrote[each.id][BASE]) for each in examples if wrote[each.id][BASE].strip()]
-
-
-def train(base: Base, device: Device, rows: Sequence[Example], recipe: Recipe, folder: Path) -> float:
-    """Trains into `folder`/candidate; how many seconds it took."""
-    folder.mkdir()
-    began = time.monotonic()
-
-    def progress(step: int, loss: float) -> None:
-        click.echo(f"\r{folder.name}: step {step} of {recipe.steps}, loss {loss:.2f} ", err=True, nl=False)
-
-    assert finetune(base, device, rows, recipe, Run(folder, "m" * 64), progress, lambda: False) is not None
-    click.echo(err=True)
-    return time.monotonic() - began
-
-
-def opened(base: Base, recipe: Recipe, folder: Path) -> Unshelved:
-    """A trained or merged LoRA as it is served."""
-    draft = Draft("m1", datetime.now(UTC), weights.identify(base), "0" * 64, recipe.seed, recipe.facts(), (), ())
-    return unshelve(Lora(draft, 0, {}, folder), {name: (folder / name).read_bytes() for name in (WEIGHTS, CONFIG)})
-
-
-def all_loras(base: Base, device: Device, rows: Sequence[Example], recipe: Recipe, folder: Path) -> dict[str, tuple[Path, float]]:
-    """Every LoRA's folder and how long it took: one a method, one a half, one a merge of the halves."""
-    made: dict[str, tuple[Path, float]] = {}
-    for method in METHODS:
-        by = recipe.model_copy(update={"method": method})
-        made[method] = folder / method / "candidate", train(base, device, rows, by, folder / method)
-    for name, half in zip(HALVES, (rows[::2], rows[1::2]), strict=True):
-        short = recipe.model_copy(update={"steps": recipe.steps // 2})
-        made[name] = folder / name / "candidate", train(base, device, half, short, folder / name)
-    one, other = (merge.read(made[name][0]) for name in HALVES)
-    for way in MERGES:
-        began = time.monotonic()
-        merge.write(merge.merged(one, other, way, 0.5, recipe.rank), made[HALVES[0]][0], folder / way)
-        made[f"halves, {way}"] = folder / way, time.monotonic() - began
-    return made
-
-
-def judged(base: Base, device: Device, items: Sequence[Example], recipe: Recipe, made: Mapping[str, tuple[Path, float]]) -> list[Found]:
-    """All of them in one load of the base."""
-    loras = {name: opened(base, recipe, path) for name, (path, _) in made.items()}
-    own = [replace(each, id=f"own/{each.id}", response=str(each.rejected)) for each in items]
-
-    def progress(done: int, total: int) -> None:
-        click.echo(f"\rmeasuring: {done} of {total} ", err=True, nl=False)
-
-    scores = measure(base, device, loras, [*items, *own], recipe.max_tokens, progress)
-    click.echo(err=True)
-    right = {name: [score for score in found if not score.item.startswith("own/")] for name, found in scores.items()}
-    apart = {name: _margins(found) for name, found in scores.items()}
-    return [
-        Found(
-            name,
-            paired(right[name], right[BASE]),
-            interval([apart[name][item] - apart[BASE][item] for item in sorted(apart[BASE])]),
-            seconds,
-        )
-        for name, (_, seconds) in made.items()
-    ]
-
-
-def _margins(scores: Sequence[Score]) -> dict[str, float]:
-    """By item, how much more the right answer is expected than the base's own (nats a token)."""
-    losses = {score.item: score.loss for score in scores}
-    return {item: losses[f"own/{item}"] - loss for item, loss in losses.items() if f"own/{item}" in losses}
-
-
-def draw(found: Sequence[Found], path: Path) -> None:
-    """Both columns with their intervals."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 0.8 + 0.4 * len(found)), layout="constrained")
-    left, right = figure.subplots(1, 2, sharey=True)
-    rows = np.arange(len(found))[::-1]
-    for axes, name, title in ((left, "loss", "loss of the right answer"), (right, "margin", "right answer over the base's own")):
-        values: list[Interval] = [getattr(each, name) for each in found]
-        spread = [[value.mean - value.low for value in values], [value.high - value.mean for value in values]]
-        axes.errorbar([value.mean for value in values], rows, xerr=spread, fmt="o", color="#2563eb", capsize=3)
-        axes.axvline(0, color="#9ca3af", linewidth=1)
-        axes.set(title=title, xlabel="minus base (nats a token, 95 %)", yticks=rows, yticklabels=[each.name for each in found])
-        axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=110)
 
 
 @click.command()
-@click.option("--rows", default=96, help="Corrections to train on, and at most so many items to measure.")
-@click.option("--steps", default=48, help="Steps of each method; of each half half of them.")
-@click.option("--models", type=click.Path(path_type=Path), default=Path("var/models"), help="Where the embedded model lies.")
-@click.option("--chart", type=click.Path(path_type=Path), default=Path("var/bench/methods.png"), help="Where the chart goes.")
-def main(rows: int, steps: int, models: Path, chart: Path) -> None:
-    """Prints a table, and one JSON object a LoRA on stdout, on the embedded model."""
-    data = os.environ.get("CARE_PUBLIC_DATA")
-    recipe = recipes.load("embedded").model_copy(update={"steps": steps})
-    base, device = weights.find("embedded", models), find_device("auto")
-    trained, items = corrections(Path(data) if data else None, recipe, models, rows)
-    click.echo(f"{len(trained)} corrections, {len(items)} items", err=True)
-    with tempfile.TemporaryDirectory(prefix="care-methods-") as folder:
-        found = judged(base, device, items, recipe, all_loras(base, device, trained, recipe, Path(folder)))
-    for each in found:
-        loss, margin = each.loss, each.margin
-        click.echo(
-            f"| {each.name:<16} | {loss.mean:+.3f} | {loss.low:+.3f} … {loss.high:+.3f} | {margin.mean:+.3f} "
-            f"| {margin.low:+.3f} … {margin.high:+.3f} | {each.seconds:.0f} s |",
-            err=True,
-        )
-        click.echo(json.dumps(asdict(each)))
-    chart.parent.mkdir(parents=True, exist_ok=True)
-    draw(found, chart)
+@study.options
+def main(**given: Any) -> None:
+    """Trains once by each method and twice on half of the rows, and merges these two."""
+    setting = study.opened("methods", **given)
+    rows, items = corrections(setting)
+    own = [replace(each, id=f"{OWN}/{each.id}", response=str(each.rejected), domain=OWN) for each in items if each.domain != GENERAL]
+    found = study.run(setting, variants(setting, rows, [*items, *own]))
+    about = (
+        f"{len(rows)} rows are the corrections, and what they correct is what the base wrote to those questions. The halves saw half of "
+        "the rows in half of the steps each, and are then merged. *Over the base's own*: how much likelier the right answer became than "
+        "what the base wrote."
+    )
+    show.write(setting, "Methods beside each other", about, found, "SFT", more=[apart(found)])
+
+
+def variants(setting: Setting, rows: Sequence[Example], items: Sequence[Example]) -> list[Variant]:
+    """The base, every method, two halves, and every merge of them."""
+    trained = [Variant(method.upper(), setting.varied(method=method), rows, items) for method in METHODS]
+    short = setting.varied(steps=max(1, setting.recipe.steps // 2))
+    one, other = Variant("SFT, first half", short, rows[::2], items), Variant("SFT, second half", short, rows[1::2], items)
+    merged = [Variant(f"halves, {way}", setting.varied(merge=way), (), items, parents=(one, other)) for way in MERGES]
+    return [replace(setting.plain_base(), items=items), *trained, one, other, *merged]
+
+
+def corrections(setting: Setting) -> tuple[list[Example], list[Example]]:
+    """Rows to train on and items to measure, each with what the base writes to its question; written once, and then kept."""
+    rows, items = setting.material.balanced(setting.rows, 0.0), setting.material.items
+    path = setting.folder / "written.json"
+    with (setting.folder / "written.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two processes may share a study, and what is written is drawn by chance
+        kept: dict[str, dict[str, str]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        wrote = kept.get(setting.digest, {})
+        missing = [each for each in [*rows, *items] if each.id not in wrote]
+        if missing:
+            click.echo(f"the base writes to {len(missing)} questions", err=True)
+            texts = samples.write(setting.model, setting.models, "auto", setting.recipe.max_tokens, {BASE: None}, missing)
+            wrote |= {name: text[BASE] for name, text in texts.items()}
+            write_json(path, kept | {setting.digest: wrote})
+    return _corrected(rows, wrote), _corrected(items, wrote)
+
+
+def _corrected(examples: Sequence[Example], wrote: Mapping[str, str]) -> list[Example]:
+    return [replace(each, rejected=wrote[each.id]) for each in examples if wrote[each.id].strip()]
+
+
+def apart(found: Mapping[str, Result]) -> Column:
+    """How much likelier than the base's own the right answer became (nats a token)."""
+    margins = {name: _margins(result) for name, result in found.items()}
+    gained = {name: [mine[item] - margins[BASE][item] for item in sorted(mine)] for name, mine in margins.items() if name != BASE}
+    return Column("over the base's own", {name: interval(each) for name, each in gained.items()})
+
+
+def _margins(result: Result) -> dict[str, float]:
+    losses = {score.item: score.loss for score in result.scores}
+    return {item: losses[f"{OWN}/{item}"] - loss for item, loss in losses.items() if f"{OWN}/{item}" in losses}
 
 
 if __name__ == "__main__":

@@ -18,8 +18,9 @@ def main(**given: Any) -> None:
     names = {"LoRA on NF4": True, "LoRA on unquantized": False}
     trained = [Variant(name, setting.recipe, rows, setting.material.items, quantize) for name, quantize in names.items()]
     found = study.run(setting, [*bases, *trained])
+    own = show.minus_own_base(found, "− own base")
     about = f"The same {len(rows)} rows and steps, each LoRA trained and measured on its own base; `base` is the one in NF4."
-    show.write(setting, "NF4 against unquantized", about, found, "LoRA on NF4")
+    show.write(setting, "NF4 against unquantized", about, found, "LoRA on NF4", more=[own])
 
 
 if __name__ == "__main__":

@@ -14,13 +14,14 @@ import click
 import numpy as np
 from click.core import ParameterSource
 
+from deploy.measure.material import ASIDE, GENERAL, OWN
 from deploy.measure.study import Result, Setting
 from train.evaluate import BASE
-from train.gates import Interval, paired
+from train.gates import Interval, Score, paired
 
 _COLOURS = ("#111827", "#2563eb", "#dc2626", "#059669", "#d97706", "#7c3aed")
 _ALL = "all items"
-_NO_MATTER = {"only", "models", "kept", "results"}  # options that change nothing of what is found
+_NO_MATTER = {"only", "as_kept", "models", "kept", "results"}  # options that change nothing of what is found
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,23 +47,41 @@ def write(
     `about` says what was varied; `more` are further columns. What has no result yet is left out.
     """
     against = [name for name in (BASE, reference) if name in results]
-    columns = [*(minus(results, name) for name in against), *more]
-    text = [f"{_command(setting)} {about} {_sizes(setting, results)}", "", *_table(results, columns, reference)]
-    domains = sorted({score.domain for score in results[BASE].scores}) if by_domain else []
+    columns = [*(minus(results, name) for name in against), *more, *_forgotten(results)]
+    text = [f"{_command(setting)} {about} {_sizes(setting, results)}", "", *table(results, columns, reference)]
+    domains = sorted({score.domain for score in _of(results[BASE], None)}) if by_domain else []
     parts = [{domain: minus(results, name, domain) for domain in domains} for name in against]
     for name, found in zip(against, parts, strict=True):
         text += ["", *_domain_table(name, found, results)] if found else []
     chart = setting.results.with_name(f"{setting.name}.png")
-    panels = [[column, *found.values()] for column, found in zip(columns, [*parts, *({} for _ in more)], strict=True)]
+    panels = [[column, *found.values()] for column, found in zip(columns, [*parts, *({} for _ in columns[len(parts) :])], strict=True)]
     draw([panel for panel in panels if panel[0].found], chart)
     put(setting.results, setting.name, title, "\n".join([*text, "", f"![{title}, as a chart]({chart.name})"]))
 
 
 def minus(results: Mapping[str, Result], other: str, domain: str | None = None) -> Column:
-    """Every other result but the base's minus this one, on the items of a domain, or on all that both were measured on."""
-    scores = {name: [score for score in result.scores if domain in (None, score.domain)] for name, result in results.items()}
+    """Every other result but the base's minus this one, on the items of a domain, or on all that are not aside."""
+    scores = {name: _of(result, domain) for name, result in results.items()}
     found = {name: paired(mine, scores[other]) for name, mine in scores.items() if name not in (BASE, other)}
     return Column(domain or f"− {other}", {name: each for name, each in found.items() if each.n})
+
+
+def minus_own_base(results: Mapping[str, Result], title: str, domain: str | None = None) -> Column:
+    """Every result minus what it was trained from."""
+    bases = {name: results.get(result.own_base) for name, result in results.items()}
+    trained = {name: (results[name], base) for name, base in bases.items() if base is not None and name != base.name}
+    found = {name: paired(_of(mine, domain), _of(base, domain)) for name, (mine, base) in trained.items()}
+    return Column(title, {name: each for name, each in found.items() if each.n})
+
+
+def _forgotten(results: Mapping[str, Result]) -> list[Column]:
+    """Where there are general items: what became of them."""
+    column = minus_own_base(results, "general tasks − own base", GENERAL)
+    return [column] if column.found else []
+
+
+def _of(result: Result, domain: str | None) -> list[Score]:
+    return [score for score in result.scores if (score.domain == domain if domain else score.domain not in ASIDE)]
 
 
 def put(page: Path, name: str, title: str, section: str) -> None:
@@ -89,23 +108,27 @@ def _command(setting: Setting) -> str:
 
 
 def _sizes(setting: Setting, results: Mapping[str, Result]) -> str:
-    recipe, counts = setting.recipe, Counter(score.domain for score in results[BASE].scores)
+    recipe, counts = setting.recipe, Counter(score.domain for score in results[BASE].scores if score.domain != OWN)
     device = f"{setting.device.name} ({str(setting.device.dtype).removeprefix('torch.')})"
-    domains = ", ".join(f"{count} {domain}" for domain, count in sorted(counts.items()))
+    general = counts.pop(GENERAL, 0)
+    domains = ", ".join(f"{count} {domain}" for domain, count in sorted(counts.items())) + (
+        f"; {general} general ones apart" * bool(general)
+    )
     return (
         f"Model {setting.base.name} on {device}, recipe `{recipe.name}` (batches of {recipe.batch_size * recipe.accumulate}, at most "
-        f"{recipe.max_tokens} tokens a row). Measured on {counts.total()} held-out items ({domains}); less is better. One seed."
+        f"{recipe.max_tokens} tokens a row). Measured on {counts.total() + general} held-out items ({domains}); "
+        f"less is better. One seed."
     )
 
 
-def _table(results: Mapping[str, Result], columns: Sequence[Column], reference: str) -> list[str]:
+def table(results: Mapping[str, Result], columns: Sequence[Column], reference: str) -> list[str]:
     heads = ["", "rows", "steps", "loss", *(head for column in columns for head in (column.title, "95 %")), "so", "training", "memory"]
     lines = [_row(heads), _row(["---"] * len(heads))]
     for name, result in results.items():
         trained = result.trained
         sizes = [str(trained.rows), str(trained.steps)] if trained else ["", ""]
         costs = [f"{trained.seconds:.0f} s", f"{trained.peak_bytes / 1e9:.1f} GB"] if trained and trained.losses else ["", ""]
-        loss = float(np.mean([score.loss for score in result.scores]))
+        loss = float(np.mean([score.loss for score in _of(result, None)]))
         cells = [cell for column in columns for cell in _cells(column.found.get(name))]
         lines.append(_row([name, *sizes, f"{loss:.3f}", *cells, _verdict(name, columns, reference), *costs]))
     return lines

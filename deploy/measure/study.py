@@ -37,6 +37,8 @@ from train.gates import Score
 from train.recipe import Recipe
 from train.runs import Run, write_json
 
+UNQUANTIZED = "base, unquantized"
+
 
 @dataclass(frozen=True, slots=True)
 class Variant:
@@ -52,7 +54,12 @@ class Variant:
     @property
     def is_base(self) -> bool:
         """Whether it is only measured."""
-        return self.name.startswith(BASE)
+        return self.name in (BASE, UNQUANTIZED)
+
+    @property
+    def own_base(self) -> str:
+        """The name of what it was trained from."""
+        return BASE if self.quantize else UNQUANTIZED
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +80,7 @@ class Result:
     name: str
     scores: Sequence[Score]
     trained: Trained | None
+    own_base: str = BASE
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +88,15 @@ class Setting:
     """What all variants of a study share: model, device and recipe, where results are kept and where they are written."""
 
     name: str
+    model: str
+    models: Path
     base: Base
     device: Device
     recipe: Recipe
     digest: str  # of the base
     rows: int
-    items: int
     only: Sequence[str]
+    as_kept: bool
     folder: Path
     results: Path
     material: Material
@@ -97,7 +107,7 @@ class Setting:
 
     def plain_base(self, quantize: bool = True) -> Variant:
         """The model before any training."""
-        return Variant(BASE if quantize else f"{BASE}, unquantized", self.recipe, (), self.material.items, quantize)
+        return Variant(BASE if quantize else UNQUANTIZED, self.recipe, (), self.material.items, quantize)
 
 
 def options(command: Callable[..., None]) -> Callable[..., None]:
@@ -112,6 +122,7 @@ def options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--models", type=click.Path(path_type=Path), default=Path("var/models"), help="Where models lie."),
         click.option("--kept", type=click.Path(path_type=Path), default=Path("var/study"), help="Where results are kept."),
         click.option("--results", type=click.Path(path_type=Path), default=Path("docs/results.md"), help="The page to write into."),
+        click.option("--as-kept", is_flag=True, help="Train nothing; write what is kept, whatever it was made from."),
         click.option("--only", multiple=True, help="Do these variants alone, and write what is there."),
     ):
         command = option(command)
@@ -128,8 +139,21 @@ def opened(name: str, **given: Any) -> Setting:
     found = material.read(Path(data) if data else None, Tokens(loaded, loaded.context), recipe, given["items"])
     folder = Path(given["kept"]) / name
     folder.mkdir(parents=True, exist_ok=True)
-    digest = loaded.identity.weights_sha256
-    return Setting(name, base, device, recipe, digest, given["rows"], given["items"], given["only"], folder, given["results"], found)
+    return Setting(
+        name,
+        given["model"],
+        given["models"],
+        base,
+        device,
+        recipe,
+        loaded.identity.weights_sha256,
+        given["rows"],
+        given["only"],
+        given["as_kept"],
+        folder,
+        given["results"],
+        found,
+    )
 
 
 def run(setting: Setting, variants: Sequence[Variant]) -> dict[str, Result]:
@@ -140,10 +164,14 @@ def run(setting: Setting, variants: Sequence[Variant]) -> dict[str, Result]:
     empty = [each.name for each in variants if not (each.rows or each.parents or each.is_base)]
     if empty:
         raise click.UsageError(f"--rows {setting.rows} leaves nothing to train {empty[0]!r} on; give more")
-    for variant in variants:
-        if (not setting.only or variant.name in setting.only or variant.name == BASE) and _known(setting, variant) is None:
+    wanted = [each for each in variants if not setting.only or each.name in setting.only or each.name == BASE]
+    for variant in () if setting.as_kept else wanted:
+        if _known(setting, variant) is None:
             _do(setting, variant)
-    return {each.name: found for each in variants if (found := _known(setting, each)) is not None}
+    found = {each.name: result for each in variants if (result := _known(setting, each)) is not None}
+    if BASE not in found:
+        raise click.UsageError(f"{setting.folder} keeps no result of the base; leave out --as-kept")
+    return found
 
 
 def _do(setting: Setting, variant: Variant) -> None:
@@ -160,16 +188,17 @@ def _do(setting: Setting, variant: Variant) -> None:
 
 
 def _known(setting: Setting, variant: Variant) -> Result | None:
-    kept = _kept(setting.folder / f"{_file_name(variant)}.json", _key(setting, variant))
+    kept = _kept(setting.folder / f"{_file_name(variant)}.json", None if setting.as_kept else _key(setting, variant))
     if kept is None:
         return None
     trained = Trained(**kept["trained"]) if kept["trained"] else None
-    return Result(variant.name, [Score(**score) for score in kept["scores"]], trained)
+    return Result(variant.name, [Score(**score) for score in kept["scores"]], trained, variant.own_base)
 
 
-def _kept(path: Path, key: str) -> Mapping[str, Any] | None:
+def _kept(path: Path, key: str | None) -> Mapping[str, Any] | None:
+    """What lies there, if it has this key; without one whatever its key."""
     found: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    return found if found.get("key") == key else None
+    return found if found and key in (None, found["key"]) else None
 
 
 def _key(setting: Setting, variant: Variant, *, trained: bool = False) -> str:
