@@ -39,8 +39,9 @@ class Material:
 
     def all(self, replay_share: float) -> list[Example]:
         """Every row, the domains as large as they happen to be."""
+        known = {each.id: each for each in self.pool}
         as_one = [each if each.domain == OTHER else replace(each, domain="all") for each in self.pool]
-        return list(choose.choose(as_one, self.measured_on, replay_share).examples)
+        return [known[each.id] for each in choose.choose(as_one, self.measured_on, replay_share).examples]
 
 
 def read(folder: Path | None, tokens: Tokens, recipe: Recipe, items: int) -> Material:

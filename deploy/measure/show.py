@@ -21,6 +21,7 @@ from train.gates import Interval, Score, paired
 
 _COLOURS = ("#111827", "#2563eb", "#dc2626", "#059669", "#d97706", "#7c3aed")
 _ALL = "all items"
+_SMOOTH = 10  # steps: a batch of four rows says little by itself
 _NO_MATTER = {"only", "as_kept", "models", "kept", "results"}  # options that change nothing of what is found
 
 
@@ -40,11 +41,13 @@ def write(
     reference: str,
     *,
     by_domain: bool = False,
+    curves: bool = False,
     more: Sequence[Column] = (),
 ) -> None:
     """Puts section and chart in place: every result against the base and `reference`, with `by_domain` in each domain too.
 
-    `about` says what was varied; `more` are further columns. What has no result yet is left out.
+    `about` says what was varied; `more` are further columns; with `curves` the losses of the trainings are drawn too. What has no
+    result yet is left out.
     """
     against = [name for name in (BASE, reference) if name in results]
     columns = [*(minus(results, name) for name in against), *more, *_forgotten(results)]
@@ -56,7 +59,12 @@ def write(
     chart = setting.results.with_name(f"{setting.name}.png")
     panels = [[column, *found.values()] for column, found in zip(columns, [*parts, *({} for _ in columns[len(parts) :])], strict=True)]
     draw([panel for panel in panels if panel[0].found], chart)
-    put(setting.results, setting.name, title, "\n".join([*text, "", f"![{title}, as a chart]({chart.name})"]))
+    text += ["", f"![{title}, as a chart]({chart.name})"]
+    if curves:
+        losses = setting.results.with_name(f"{setting.name}-losses.png")
+        draw_losses(results, losses)
+        text += ["", f"![The losses of the trainings, the mean of {_SMOOTH} steps]({losses.name})"]
+    put(setting.results, setting.name, title, "\n".join(text))
 
 
 def minus(results: Mapping[str, Result], other: str, domain: str | None = None) -> Column:
@@ -197,4 +205,20 @@ def draw(panels: Sequence[Sequence[Column]], path: Path) -> None:
         axes.spines[["top", "right"]].set_visible(False)
     if most > 1:
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=most, frameon=False)
+    figure.savefig(path, dpi=110)
+
+
+def draw_losses(results: Mapping[str, Result], path: Path) -> None:
+    """The loss of every training over its steps, smoothed."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 3.6), layout="constrained")
+    axes = figure.subplots()
+    trained = [(result.name, result.trained.losses) for result in results.values() if result.trained and result.trained.losses]
+    for (name, losses), colour in zip(trained, _COLOURS[1:] * len(trained), strict=False):
+        sums, wide = np.cumsum([0.0, *losses]), min(_SMOOTH, len(losses))
+        axes.plot(np.arange(wide, len(losses) + 1), (sums[wide:] - sums[:-wide]) / wide, color=colour, label=name, linewidth=1.6)
+    axes.set(xlabel="step", ylabel=f"training loss, mean of {_SMOOTH} steps")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
     figure.savefig(path, dpi=110)

@@ -21,7 +21,7 @@ def main(steps_list: str, **given: Any) -> None:
     trained = [Variant(f"{steps} steps", setting.varied(steps=steps), rows, setting.material.items) for steps in many]
     found = study.run(setting, [setting.plain_base(), *trained])
     about = f"The same {len(rows)} rows, every training from the base and with a cosine schedule of its own."
-    show.write(setting, "Steps", about, found, f"{_CARE if _CARE in many else many[-1]} steps")
+    show.write(setting, "Steps", about, found, f"{_CARE if _CARE in many else many[-1]} steps", curves=True)
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ def test_a_study_writes_its_own_section_and_a_chart_and_trains_nothing_twice(
     assert "old" not in text
     assert "Measured on 3 held-out items (1 banking, 1 medical, 1 telecom)" in text
     assert all(f"| {name} |" in text for name in ("base", "1 steps", "2 steps"))
-    assert (page.parent / "steps.png").stat().st_size > 5000
+    assert all((page.parent / name).stat().st_size > 5000 for name in ("steps.png", "steps-losses.png"))
 
 
 def test_better_and_worse_are_said_where_the_interval_proves_it_only() -> None:
