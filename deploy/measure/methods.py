@@ -37,7 +37,7 @@ def main(**given: Any) -> None:
     about = (
         f"{len(rows)} rows are the corrections, and what they correct is what the base wrote to those questions. The halves saw half of "
         "the rows in half of the steps each, and are then merged. *Over the base's own*: how much likelier the right answer became than "
-        "what the base wrote."
+        "what the base wrote, and more is better there."
     )
     show.write(setting, "Methods beside each other", about, found, "SFT", more=[apart(found)])
 

@@ -124,20 +124,20 @@ def _sizes(setting: Setting, results: Mapping[str, Result]) -> str:
     )
     return (
         f"Model {setting.base.name} on {device}, recipe `{recipe.name}` (batches of {recipe.batch_size * recipe.accumulate}, at most "
-        f"{recipe.max_tokens} tokens a row). Measured on {counts.total() + general} held-out items ({domains}); "
-        f"less is better. One seed."
+        f"{recipe.max_tokens} tokens a row). Measured on {counts.total() + general} held-out items ({domains}), in nats "
+        f"a token of the right answer; less is better. One seed."
     )
 
 
 def table(results: Mapping[str, Result], columns: Sequence[Column], reference: str) -> list[str]:
-    heads = ["", "rows", "steps", "loss", *(head for column in columns for head in (column.title, "95 %")), "so", "training", "memory"]
+    heads = ["", "rows", "steps", "loss", *(column.title for column in columns), "so", "training", "memory"]
     lines = [_row(heads), _row(["---"] * len(heads))]
     for name, result in results.items():
         trained = result.trained
         sizes = [str(trained.rows), str(trained.steps)] if trained else ["", ""]
         costs = [f"{trained.seconds:.0f} s", f"{trained.peak_bytes / 1e9:.1f} GB"] if trained and trained.losses else ["", ""]
         loss = float(np.mean([score.loss for score in _of(result, None)]))
-        cells = [cell for column in columns for cell in _cells(column.found.get(name))]
+        cells = [_cell(column.found.get(name)) for column in columns]
         lines.append(_row([name, *sizes, f"{loss:.3f}", *cells, _verdict(name, columns, reference), *costs]))
     return lines
 
@@ -146,16 +146,16 @@ def _domain_table(other: str, found: Mapping[str, Column], results: Mapping[str,
     counts = {domain: max((each.n for each in column.found.values()), default=0) for domain, column in found.items()}
     heads = [f"− {other}", *(f"{domain} ({counts[domain]})" for domain in found)]
     names = [name for name in results if any(name in column.found for column in found.values())]
-    rows = [[name, *(" ".join(_cells(column.found.get(name), "(", ")")).strip() for column in found.values())] for name in names]
+    rows = [[name, *(_cell(column.found.get(name)) for column in found.values())] for name in names]
     return [_row(heads), _row(["---"] * len(heads)), *map(_row, rows)]
 
 
-def _cells(found: Interval | None, left: str = "", right: str = "") -> tuple[str, str]:
+def _cell(found: Interval | None) -> str:
     """The mean, bold where the interval lies on one side of 0, and the interval."""
     if found is None:
-        return "", ""
-    bold = "**" if _proven(found) else ""
-    return f"{bold}{_signed(found.mean)}{bold}", f"{left}{_signed(found.low)} … {_signed(found.high)}{right}"
+        return ""
+    bold = "**" if found.high < 0 or found.low > 0 else ""
+    return f"{bold}{_signed(found.mean)}{bold} ({_signed(found.low)} … {_signed(found.high)})"
 
 
 def _verdict(name: str, columns: Sequence[Column], reference: str) -> str:
@@ -167,10 +167,6 @@ def _verdict(name: str, columns: Sequence[Column], reference: str) -> str:
             what = "better than" if found.high < 0 else "worse than" if found.low > 0 else "not proven other than"
             said.append(f"{what} {'the base' if other == BASE else other}")
     return "; ".join(said)
-
-
-def _proven(found: Interval) -> bool:
-    return found.high < 0 or found.low > 0
 
 
 def _signed(value: float) -> str:
@@ -187,8 +183,12 @@ def draw(panels: Sequence[Sequence[Column]], path: Path) -> None:
 
     names = list(dict.fromkeys(name for panel in panels for column in panel for name in column.found))
     most = max(len(panel) for panel in panels)
-    figure = Figure(figsize=(1.8 + 3.6 * len(panels), 1.2 + len(names) * (0.2 + 0.16 * most)), layout="constrained")
-    for axes, panel in zip(figure.subplots(1, len(panels), sharey=True, squeeze=False)[0], panels, strict=True):
+    high, wide = -(-len(panels) // 2), min(2, len(panels))
+    figure = Figure(figsize=(1.4 + 3.9 * wide, (1.0 + len(names) * (0.2 + 0.14 * most)) * high + 0.4 * (most > 1)), layout="constrained")
+    grid = figure.subplots(high, wide, sharey=True, squeeze=False).flatten()
+    for axes in grid[len(panels) :]:
+        axes.set_axis_off()
+    for axes, panel in zip(grid, panels, strict=False):
         for number, column in enumerate(panel):
             places = [-names.index(name) + ((len(panel) - 1) / 2 - number) * 0.8 / most for name in column.found]
             values = list(column.found.values())
@@ -198,13 +198,13 @@ def draw(panels: Sequence[Sequence[Column]], path: Path) -> None:
                 [each.mean for each in values], places, xerr=spread, fmt="o", color=_COLOURS[number], ms=5, capsize=3, label=label
             )
         axes.axvline(0, color="#9ca3af", linewidth=1, zorder=0)
-        axes.set_title(f"minus {panel[0].title.removeprefix('− ')}", fontsize=11)
+        axes.set_title(panel[0].title.replace("− ", "minus "), fontsize=11)
         axes.set_xlabel("nats a token, 95 %")
         axes.locator_params(axis="x", nbins=5)
         axes.set_yticks([-at for at in range(len(names))], names)
         axes.spines[["top", "right"]].set_visible(False)
     if most > 1:
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=most, frameon=False)
+        figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=most, frameon=False)
     figure.savefig(path, dpi=110)
 
 

@@ -78,7 +78,7 @@ def test_better_and_worse_are_said_where_the_interval_proves_it_only() -> None:
     assert "better than the base |" in rows[0]
     assert "better than the base; not proven other than a |" in rows[1]
     assert "worse than the base; worse than a |" in rows[2]
-    assert "**−1.000** | −1.000 … −1.000" in rows[0]
+    assert "**−1.000** (−1.000 … −1.000)" in rows[0]
 
 
 def test_items_are_as_many_of_each_domain_as_there_are() -> None:
