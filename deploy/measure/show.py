@@ -17,7 +17,7 @@ from click.core import ParameterSource
 from deploy.measure.material import ASIDE, GENERAL, OWN
 from deploy.measure.study import Result, Setting
 from train.evaluate import BASE
-from train.gates import Interval, Score, paired
+from train.gates import FEWEST_ITEMS, Interval, Score, paired
 
 _COLOURS = ("#111827", "#2563eb", "#dc2626", "#059669", "#d97706", "#7c3aed")
 _ALL = "all items"
@@ -154,7 +154,7 @@ def _cell(found: Interval | None) -> str:
     """The mean, bold where the interval lies on one side of 0, and the interval."""
     if found is None:
         return ""
-    bold = "**" if found.high < 0 or found.low > 0 else ""
+    bold = "**" if found.n >= FEWEST_ITEMS and (found.high < 0 or found.low > 0) else ""
     return f"{bold}{_signed(found.mean)}{bold} ({_signed(found.low)} … {_signed(found.high)})"
 
 
@@ -163,7 +163,9 @@ def _verdict(name: str, columns: Sequence[Column], reference: str) -> str:
     said = []
     for other in dict.fromkeys((BASE, reference)):
         found = next((column.found[name] for column in columns if column.title == f"− {other}" and name in column.found), None)
-        if found is not None:
+        if found is not None and found.n < FEWEST_ITEMS:
+            said = ["too few items to say"]
+        elif found is not None:
             what = "better than" if found.high < 0 else "worse than" if found.low > 0 else "not proven other than"
             said.append(f"{what} {'the base' if other == BASE else other}")
     return "; ".join(said)

@@ -70,14 +70,15 @@ def test_a_study_writes_its_own_section_and_a_chart_and_trains_nothing_twice(
     assert all((page.parent / name).stat().st_size > 5000 for name in ("steps.png", "steps-losses.png"))
 
 
-def test_better_and_worse_are_said_where_the_interval_proves_it_only() -> None:
-    losses = {"base": [2.0] * 9, "a": [1.0] * 9, "b": [1.0 + (-1) ** n for n in range(9)], "c": [3.0] * 9}
+def test_better_and_worse_are_said_where_the_interval_and_ten_items_prove_it_only() -> None:
+    losses = {"base": [2.0] * 10, "a": [1.0] * 10, "b": [1.0 + (-1) ** n for n in range(10)], "c": [3.0] * 10, "d": [0.0] * 9}
     results = {name: Result(name, [Score(str(n), "telecom", loss) for n, loss in enumerate(found)], None) for name, found in losses.items()}
     columns = [show.minus(results, "base"), show.minus(results, "a")]
     _, _, _, *rows = show.table(results, columns, "a")
     assert "better than the base |" in rows[0]
     assert "better than the base; not proven other than a |" in rows[1]
     assert "worse than the base; worse than a |" in rows[2]
+    assert "too few items to say |" in rows[3]
     assert "**−1.000** (−1.000 … −1.000)" in rows[0]
 
 
