@@ -13,6 +13,8 @@ from collections.abc import Callable
 from typing import Any
 
 import click
+import matplotlib.figure  # noqa: F401  # with the next what a night imports where it needs it: a second in every child
+import sklearn.cluster  # noqa: F401
 
 from bot import cli
 from train import finetune, nightly
