@@ -74,7 +74,7 @@ async def test_sigterm_finishes_what_runs_and_leaves_the_rest_to_the_next_start(
         async with running(Server.scripted(tmp_path, pause=0.1, settings=settings(slack))) as server:
             await slack.connected()
             asked = slack.mention(ADA, SUPPORT, "one two three four five")
-            await slack.until(lambda: slack.replies(asked), 10)
+            await slack.until(lambda: slack.replies(asked), 30)
             assert await asyncio.to_thread(server.stop) == 0
         assert [answer.text for answer in slack.answers(asked)] == ["You asked: one two three four five Bye."]
         late = slack.mention(ADA, SUPPORT, "Anybody there?")

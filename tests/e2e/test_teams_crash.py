@@ -86,7 +86,7 @@ async def test_teams_passes_the_token_that_guards_everything_else(tmp_path: Path
         teams.deliver_to(door(server))
         asked = await teams.say(ADA, "my card number is 4111111111111111")
         assert asked.status == 201
-        await teams.until(lambda: _labelled(teams, asked), 10)
+        await teams.until(lambda: _labelled(teams, asked), 30)
         assert (await teams.post_raw({}, {}))[0] == 401
         assert (await teams.post_raw({}, {"Authorization": f"Bearer {'t' * 24}"}))[0] == 401
         await asyncio.to_thread(server.stop)
@@ -105,4 +105,4 @@ async def test_sigterm_finishes_what_runs_and_leaves_the_rest_to_the_next_start(
         late = teams.saying(ADA, "Anybody there?")
         async with running(Server.scripted(tmp_path, settings=settings(teams))) as server:
             teams.deliver_to(door(server))
-            await teams.until(lambda: _labelled(teams, late), 10)
+            await teams.until(lambda: _labelled(teams, late), 30)
