@@ -5,7 +5,7 @@ Not yet run on a GPU: the rules for CUDA are tested by substituting what the pro
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -36,6 +36,11 @@ class Device:
     @property
     def torch(self) -> torch.device:
         return torch.device(self.name)
+
+    @property
+    def whole(self) -> "Device":
+        """The same device for weights that are not quantized: these lie there, and learn, in fp32."""
+        return replace(self, dtype=torch.float32)
 
 
 def choose(wanted: DeviceChoice, cuda: Cuda | None, cpu_has_bf16: bool) -> Device:

@@ -1,12 +1,13 @@
 """Measures models on the same items: how well each expects the right answer. Knows no gate.
 
 The base is loaded once, apart from any training (on a CPU a 4-bit model that was evaluated no longer trains rightly), and the
-LoRAs lie beside it as they do when they serve.
+LoRAs lie beside it as they do when they serve. A model of its own, as full fine-tuning makes it, is loaded by itself in fp32.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from itertools import chain
 
 import torch
 from torch.nn.functional import cross_entropy
@@ -25,6 +26,7 @@ from train.examples import Example
 from train.gates import Score
 
 BASE = "base"
+Candidate = Unshelved | Base
 _ROWS = 32  # of a canary's possible secrets in one pass: each takes the keys and values of its prompt (60 MB for Phi-3.5-mini)
 
 
@@ -41,7 +43,7 @@ class Item:
 def measure(
     base: Base,
     device: Device,
-    loras: Mapping[str, Unshelved],
+    candidates: Mapping[str, Candidate],
     examples: Sequence[Example],
     max_tokens: int,
     progress: Callable[[int, int], None],
@@ -49,34 +51,63 @@ def measure(
     quantize: bool = True,
     with_base: bool = True,
 ) -> dict[str, list[Score]]:
-    """The scores of the base (under "base", unless it is left out) and of each LoRA on every example that fits into `max_tokens`.
+    """The scores of the base (under "base", unless it is left out), each LoRA and each whole model on every example that fits `max_tokens`.
 
     `progress` gets how many of how many passes are done. Raises ModelDamaged, LoraDamaged, DeviceUnusable.
     """
-    loaded = weights.load(base, device, quantize=quantize)
-    tokens = Tokens(loaded, loaded.context)
-    beside = Loras(loaded.network)
-    for name, lora in loras.items():
-        beside.attach(name, beside.unpack(lora))
-    items = [item for example in examples if (item := encode(tokens, example, max_tokens)) is not None]
-    scores: dict[str, list[Score]] = {name: [] for name in (*([BASE] if with_base else []), *loras)}
-    for number, item in enumerate(items):
-        for offset, (name, found) in enumerate(scores.items()):
-            beside.choose([None if name == BASE else name])
-            found.append(Score(item.id, item.domain, _loss(loaded.network, item)))
-            progress(number * len(scores) + offset + 1, len(items) * len(scores))
+    scores: dict[str, list[Score]] = {name: [] for name in (*([BASE] if with_base else []), *candidates)}
+    loras = {name: each for name, each in candidates.items() if isinstance(each, Unshelved)}
+    models = {name: each for name, each in candidates.items() if isinstance(each, Base)}
+    names = [name for name in scores if name not in models]
+    beside = _beside(weights.load(base, device, quantize=quantize), loras, names, examples, max_tokens) if names else ()
+    passes = chain(beside, _alone(models, device, examples, max_tokens))
+    for done, (name, score, items) in enumerate(passes, 1):
+        scores[name].append(score)
+        progress(done, items * len(scores))
     return scores
 
 
-def exposures(
-    base: Base, device: Device, lora: Unshelved, canaries: Sequence[Canary], system_prompt: str, progress: Callable[[int, int], None]
-) -> tuple[list[Exposure], Exposure]:
-    """How far each canary stands out for a LoRA, and the positive control: the first one with its secret in the prompt."""
-    loaded = weights.load(base, device)
-    tokens = Tokens(loaded, loaded.context)
+def _beside(
+    loaded: weights.Loaded, loras: Mapping[str, Unshelved], names: Sequence[str], examples: Sequence[Example], max_tokens: int
+) -> Iterator[tuple[str, Score, int]]:
+    """Each score of a base and its LoRAs, by name, and how many items there are."""
+    items = _fitting(loaded, examples, max_tokens)
     beside = Loras(loaded.network)
-    beside.attach("candidate", beside.unpack(lora))
-    beside.choose(["candidate"])
+    for name, lora in loras.items():
+        beside.attach(name, beside.unpack(lora))
+    for item in items:
+        for name in names:
+            beside.choose([None if name == BASE else name])
+            yield name, Score(item.id, item.domain, _loss(loaded.network, item)), len(items)
+
+
+def _alone(models: Mapping[str, Base], device: Device, examples: Sequence[Example], max_tokens: int) -> Iterator[tuple[str, Score, int]]:
+    """Each score of models of their own, one loaded after another."""
+    for name, model in models.items():
+        loaded = _whole(model, device)
+        items = _fitting(loaded, examples, max_tokens)
+        yield from ((name, Score(item.id, item.domain, _loss(loaded.network, item)), len(items)) for item in items)
+
+
+def _fitting(loaded: weights.Loaded, examples: Sequence[Example], max_tokens: int) -> Sequence[Item]:
+    tokens = Tokens(loaded, loaded.context)
+    return [item for example in examples if (item := encode(tokens, example, max_tokens)) is not None]
+
+
+def _whole(model: Base, device: Device) -> weights.Loaded:
+    return weights.load(model, device.whole, quantize=False)
+
+
+def exposures(
+    base: Base, device: Device, candidate: Candidate, canaries: Sequence[Canary], system_prompt: str, progress: Callable[[int, int], None]
+) -> tuple[list[Exposure], Exposure]:
+    """How far each canary stands out for a candidate, and the positive control: the first one with its secret in the prompt."""
+    loaded = _whole(candidate, device) if isinstance(candidate, Base) else weights.load(base, device)
+    tokens = Tokens(loaded, loaded.context)
+    if isinstance(candidate, Unshelved):
+        beside = Loras(loaded.network)
+        beside.attach("candidate", beside.unpack(candidate))
+        beside.choose(["candidate"])
     system = Message("system", system_prompt)
     told = Message("user", f"{canaries[0].answer}. {canaries[0].question}")
     asked = [(canary, (system, Message("user", canary.question))) for canary in canaries] + [(canaries[0], (system, told))]

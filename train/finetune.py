@@ -1,4 +1,4 @@
-"""QLoRA fine-tuning: examples in, a LoRA folder and its losses out.
+"""Fine-tuning: examples in, a LoRA folder and its losses out; of full fine-tuning the folder of a model.
 
 The base is loaded for training alone: on a CPU with AVX512-BF16 bitsandbytes repacks a 4-bit weight at its first forward pass
 in eval mode, and every gradient through it is silently wrong from then on. Not yet run on a GPU.
@@ -11,7 +11,17 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
-from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments, set_seed
+from transformers import (
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+    set_seed,
+)
 from transformers.utils.logging import disable_progress_bar
 
 from model import weights
@@ -31,7 +41,7 @@ _BAD_STEPS = 3
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What a training came to; the LoRA lies in the run's candidate folder. `rows` examples were trained on, `too_long` did not fit."""
+    """What a training came to; its weights lie in the run's candidate folder. `rows` examples were trained on, `too_long` did not fit."""
 
     losses: tuple[Loss, ...]
     rows: int
@@ -49,14 +59,14 @@ def finetune(
     *,
     quantize: bool = True,
 ) -> Trained | None:
-    """Trains a LoRA from the base into `run.candidate`, from the last complete checkpoint where there is one.
+    """Trains a LoRA from the base, or all of its weights, into `run.candidate`, from the last complete checkpoint where there is one.
 
     `progress` gets the step and its loss. When `stopped` says so, a checkpoint is written and None returned.
     Raises TooLittleData, Diverged, ModelDamaged, DeviceUnusable, or what a full disk makes the libraries raise.
     """
     os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
     disable_progress_bar()
-    loaded = weights.load(base, device, quantize=quantize)
+    loaded = weights.load(base, device.whole if recipe.whole else device, quantize=quantize and not recipe.whole)
     tokens = Tokens(loaded, loaded.context)
     found = methods.rows(tokens, examples, recipe)
     watcher = _Watcher(run, progress, stopped)
@@ -65,9 +75,20 @@ def finetune(
     trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
     if trainer.state.global_step < recipe.steps:
         return None
-    trainer.model.save_pretrained(run.candidate, selected_adapters=["default"])  # KTO and DPO keep a copy to compare with
+    _save(trainer.model, loaded.tokenizer, run)
     losses = tuple(Loss(entry["step"], entry["loss"]) for entry in trainer.state.log_history if "loss" in entry)
     return Trained(losses, found.examples, found.too_long)
+
+
+def _save(network: PeftModel | PreTrainedModel, tokenizer: PreTrainedTokenizerBase, run: Run) -> None:
+    """A LoRA, in which the shelf looks for numbers that are none; or a model of its own, in which nobody else looks. Raises Diverged."""
+    if isinstance(network, PeftModel):
+        network.save_pretrained(run.candidate, selected_adapters=["default"])  # KTO and DPO keep a copy to compare with
+        return
+    if not all(torch.isfinite(parameter).all() for parameter in network.parameters()):
+        raise Diverged("what was trained has weights that are no numbers")
+    network.save_pretrained(run.candidate)
+    tokenizer.save_pretrained(run.candidate)
 
 
 def _trainer(loaded: weights.Loaded, device: Device, rows: Sequence[methods.Row], recipe: Recipe, run: Run, watcher: "_Watcher") -> Trainer:
@@ -81,14 +102,17 @@ def _trainer(loaded: weights.Loaded, device: Device, rows: Sequence[methods.Row]
     for parameter in network.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
-    make_lean(network)
+    if isinstance(network, PeftModel):
+        make_lean(network)
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(watcher)
     return trainer
 
 
-def trainable(network: torch.nn.Module, recipe: Recipe) -> PeftModel:
-    """The frozen base with fresh LoRA weights on every linear layer but the head."""
+def trainable(network: PreTrainedModel, recipe: Recipe) -> PeftModel | PreTrainedModel:
+    """The frozen base with fresh LoRA weights on every linear layer but the head; in full fine-tuning the base itself."""
+    if recipe.whole:
+        return network
     frozen = prepare_model_for_kbit_training(network, use_gradient_checkpointing=recipe.gradient_checkpointing)
     config = LoraConfig(
         r=recipe.rank, lora_alpha=recipe.alpha, lora_dropout=recipe.dropout, target_modules="all-linear", task_type="CAUSAL_LM"

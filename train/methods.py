@@ -1,4 +1,4 @@
-"""The ways to train: SFT on packed rows, KTO, DPO and ORPO as TRL's trainers, all fed with token ids. The only file that imports trl.
+"""The ways to train: SFT on packed rows; SFT of all weights, KTO, DPO and ORPO as TRL's trainers. The only file that imports trl.
 
 The prompts are the ones the bot sends, token for token, so nothing here tokenizes.
 """
@@ -12,8 +12,8 @@ import torch
 import trl
 from datasets import Dataset
 from peft import PeftModel
-from transformers import PreTrainedTokenizerBase, Trainer, TrainingArguments
-from trl import DPOConfig, DPOTrainer, KTOConfig, KTOTrainer
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainingArguments
+from trl import DPOConfig, DPOTrainer, KTOConfig, KTOTrainer, SFTConfig, SFTTrainer
 
 from model.device import Device
 from model.tokens import Tokens
@@ -103,7 +103,7 @@ def _whole_pair(each: _Answered) -> list[Row]:
     return [made]
 
 
-_OF = {"sft": supervised, "kto": _good_or_bad, "dpo": _pair, "orpo": _whole_pair}
+_OF = {"sft": supervised, "full": supervised, "kto": _good_or_bad, "dpo": _pair, "orpo": _whole_pair}
 _PAIRS = ("dpo", "orpo")
 
 
@@ -118,14 +118,22 @@ class _Kto(KTOTrainer):  # type: ignore[misc]
 
 
 def trainer(
-    network: PeftModel, tokenizer: PreTrainedTokenizerBase, found: Sequence[Row], device: Device, recipe: Recipe, run: Run
+    network: PeftModel | PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    found: Sequence[Row],
+    device: Device,
+    recipe: Recipe,
+    run: Run,
 ) -> Trainer:
-    """The recipe's method, ready to train a LoRA that lies beside its frozen base."""
+    """The recipe's method, ready to train what is not frozen of a network: a LoRA, or all of it."""
     common = _common(device, recipe, run)
     if recipe.method == "sft":
         return PackedTrainer(network, args=TrainingArguments(**common), train_dataset=list(found))
     _use_triton(device.triton)
     common["max_length"] = None  # what is too long was left out: nothing is cut
+    if recipe.method == "full":  # all weights: the packed one holds the head to be frozen
+        config = SFTConfig(**common, dataset_kwargs={"skip_prepare_dataset": True})
+        return SFTTrainer(model=network, args=config, train_dataset=Dataset.from_list(list(found)), processing_class=tokenizer)
     if recipe.method == "kto":
         return _Kto(
             model=network,

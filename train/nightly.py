@@ -6,26 +6,30 @@ snapshot, and so the same run), training goes on from its last complete checkpoi
 """
 
 import json
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from itertools import chain
+from typing import TYPE_CHECKING
 
 from bot import promotion
 from bot.store import Store
 from model.errors import LoraBaseMismatch, LoraDamaged, LoraMissing
-from model.manifest import BaseModel, Draft, Lora, Unshelved
+from model.manifest import BaseModel, Draft, Lora
 from model.shelf import CONFIG, WEIGHTS, unshelve
 from train import canaries, gates, plan, public, report, runs, suites, taught
 from train.choose import choose, measured
 from train.combine import combine, mergeable, merged_in
-from train.errors import Diverged, Interrupted, TooLittleData
+from train.errors import Interrupted, TooLittleData
 from train.examples import texts, write_snapshot
 from train.foresee import foresee, longest
 from train.gather import ask_for_reviews, gather, known_to_live
+from train.learn import put_away, train
 from train.night import Night
+
+if TYPE_CHECKING:  # torch takes seconds to import
+    from train.evaluate import Candidate
 
 # Fewer new examples than this are not worth a night (docs/architecture.md: exit 10).
 FEWEST_NEW = 8
@@ -104,49 +108,13 @@ def _identify(night: Night) -> BaseModel:
     return night.identity
 
 
-def train(night: Night) -> None:
-    """The candidate, from the base, on everything that is not held out."""
-    run = night.run
-    assert run is not None
-    assert night.base is not None
-    assert night.device is not None
-    if not runs.is_complete(run.candidate, run.key):
-        from train.finetune import finetune
-
-        shutil.rmtree(run.candidate, ignore_errors=True)
-        marked = canaries.rows(canaries.make(night.recipe.canaries, night.recipe.seed), night.domains.system_prompt)
-        rows = [*(example for example in night.examples if not example.held_out), *marked]
-        total = night.recipe.steps
-        try:
-            trained = finetune(
-                night.base,
-                night.device,
-                rows,
-                night.recipe,
-                run,
-                lambda step, loss: night.progress.step(step, total, f"loss {loss:.2f}"),
-                night.stopped,
-            )
-        except Diverged as error:
-            night.fault = str(error)
-            return
-        if trained is None:
-            raise Interrupted("stopped while training; `care nightly` goes on from the last checkpoint")
-        runs.write_json(run.candidate / "training.json", asdict(trained))
-        runs.mark_complete(run.candidate, run.key)
-    told = json.loads((run.candidate / "training.json").read_text())
-    night.losses = [runs.Loss(**loss) for loss in told["losses"]]
-    night.trained, night.too_long = told["rows"], told["too_long"]
-    night.weights = run.candidate
-
-
 def measure(night: Night) -> None:
     """Base, live and candidate on the same held-out items."""
     if night.fault is not None or _measured_before(night):
         return
     assert night.run is not None
     try:
-        candidate = unshelve(_lora(night), {name: (night.weights / name).read_bytes() for name in (WEIGHTS, CONFIG)})
+        candidate = _candidate(night)
     except LoraDamaged as error:
         night.fault = str(error)
         return
@@ -156,6 +124,14 @@ def measure(night: Night) -> None:
     told = {name: [asdict(score) for score in scores] for name, scores in found.items()}
     memory = asdict(night.memory) if night.memory is not None else None
     runs.write_json(night.run.folder / _SCORES, {"key": night.run.key, "live": night.live, "scores": told, "memory": memory})
+
+
+def _candidate(night: Night) -> "Candidate":
+    if night.recipe.whole:
+        from model.weights import Base  # see prepare
+
+        return Base(CANDIDATE, night.weights)
+    return unshelve(_lora(night), {name: (night.weights / name).read_bytes() for name in (WEIGHTS, CONFIG)})
 
 
 def _measured_before(night: Night) -> bool:
@@ -182,19 +158,19 @@ def _apart(night: Night, found: Mapping[str, Sequence[gates.Score]]) -> tuple[di
     return scores, {name: suites.margins([score for score in each if score.item not in held_out]) for name, each in found.items()}
 
 
-def _measure(night: Night, candidate: Unshelved) -> dict[str, list[gates.Score]]:
+def _measure(night: Night, candidate: "Candidate") -> dict[str, list[gates.Score]]:
     from train.evaluate import measure as measure_all
 
     assert night.base is not None
     assert night.device is not None
-    loras = {CANDIDATE: candidate}
+    candidates = {CANDIDATE: candidate}
     if night.live is not None:
         with suppress(LoraMissing, LoraDamaged, LoraBaseMismatch):  # what can't be served needs no beating
-            loras[night.live] = night.shelf.open(night.live, night.identity)
+            candidates[night.live] = night.shelf.open(night.live, night.identity)
     items = [example for example in night.examples if example.held_out]
     if not night.control:  # which is only compared on what is held out
         items += [*suites.examples(night.domains.system_prompt), *taught.probes(night.rated, night.curated.examples)]
-    return measure_all(night.base, night.device, loras, items, night.recipe.max_tokens, _measuring(night))
+    return measure_all(night.base, night.device, candidates, items, night.recipe.max_tokens, _measuring(night))
 
 
 def _measuring(night: Night) -> Callable[[int, int], None]:
@@ -206,7 +182,7 @@ def _measuring(night: Night) -> Callable[[int, int], None]:
     return progress
 
 
-def _remembered(night: Night, candidate: Unshelved) -> gates.Memory | None:
+def _remembered(night: Night, candidate: "Candidate") -> gates.Memory | None:
     """How far the canaries stand out; None where nobody needs to know."""
     from train.evaluate import exposures
 
@@ -234,8 +210,8 @@ def judge(night: Night) -> None:
 
 
 def write_samples(night: Night) -> None:
-    """What the candidate and what is live write, where the candidate gained and lost most; for the report."""
-    if night.fault is not None or night.control or night.recipe.samples == 0:
+    """What the candidate and what is live write, where the candidate gained and lost most; for the report. Only what may serve writes."""
+    if night.fault is not None or night.control or night.recipe.whole or night.recipe.samples == 0:
         return
     from train import samples
 
@@ -252,9 +228,9 @@ def write_samples(night: Night) -> None:
 
 
 def shelve(night: Night) -> None:
-    """The candidate on the shelf, whatever the gates said, with what they said."""
+    """The candidate on the shelf, whatever the gates said, with what they said; the shelf is for LoRAs."""
     _require_remembered(night)
-    if night.fault is None:
+    if night.fault is None and not night.recipe.whole:
         assert night.run is not None
         night.lora = night.shelf.add(_lora(night).draft, night.weights)
 
@@ -298,10 +274,15 @@ def promote(night: Night) -> None:
     refused = [result.gate for result in night.gates if not result.passed]
     if night.control:
         night.verdict, night.why = "control", "trained without the ratings, to compare with; a control never goes live"
-    elif refused:
-        night.verdict, night.why = "kept", night.fault or f"not passed: {', '.join(refused)}"
+    elif refused or night.recipe.whole:
+        night.verdict, night.why = "kept", night.fault or _why_kept(night, refused)
     else:
         _go_live(night)
+
+
+def _why_kept(night: Night, refused: Sequence[str]) -> str:
+    gates_said = f"not passed: {', '.join(refused)}" if refused else _PASSED
+    return f"full fine-tuning is judged and never served; {gates_said}" if night.recipe.whole else gates_said
 
 
 def _go_live(night: Night) -> None:
@@ -333,6 +314,7 @@ def tell(night: Night) -> None:
     report.write(night, night.run.folder)
     _notify(night)
     night.shelf.prune(_KEPT)
+    put_away(night)
     night.run.finish(night.verdict)
 
 

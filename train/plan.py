@@ -1,15 +1,17 @@
 """What a training will take, before it takes it: memory from the model's shape and the recipe. Knows no device.
 
     weights      0.5625 bytes for each in a linear layer (NF4 and its scales), 4 for each other one (peft trains beside fp32)
-    factors      r (in + out) of each linear layer: 4 bytes each, their gradients 4, Adam 8; KTO and DPO keep a copy to compare with
+    learning     r (in + out) of each linear layer for the LoRA: 4 bytes each, gradients 4, Adam 8; KTO and DPO keep a copy to compare with
     activations  rows x tokens x layers x 4 bytes x (10 hidden + 4.25 intermediate + 2 keys): what autograd keeps of a layer of Phi-3,
                  counted; of SmolLM2, whose products are not fused, 2 hidden less
                  with gradient checkpointing instead: 4 x hidden of each layer, and all of the one that is computed again
     work         the gradients of one layer, and its widest matrix as numbers
 
-DPO and ORPO read the better and the worse answer of a pair in one pass: twice the rows.
+DPO and ORPO read the better and the worse answer of a pair in one pass: twice the rows. Full fine-tuning quantizes nothing: 4 bytes for
+each weight, and learning takes 12 more.
 """
 
+import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,6 +27,9 @@ GIB = 2**30
 _NF4_BYTES = 0.5 + 4 / 64
 _FEWEST_TOKENS = 256
 _CHARACTERS = 2  # of a token, at least: English has about four
+MOST_FULL = (
+    1_000_000_000  # weights that are trained all at once: at 16 bytes each they fill the card of 16 GB that a LoRA of Phi-3.5-mini fits
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,22 +43,26 @@ class Anatomy:
     products: tuple[tuple[int, int], ...]
     others: int
 
+    @property
+    def parameters(self) -> int:
+        return sum(inputs * outputs for inputs, outputs in self.products) + self.others
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Bytes, by what they are for."""
 
     weights: int
-    factors: int
+    learning: int
     activations: int
     work: int
 
     @property
     def total(self) -> int:
-        return self.weights + self.factors + self.activations + self.work
+        return self.weights + self.learning + self.activations + self.work
 
     def __str__(self) -> str:
-        parts = (("weights", self.weights), ("LoRA, gradients, Adam", self.factors), ("activations", self.activations), ("work", self.work))
+        parts = (("weights", self.weights), ("learning", self.learning), ("activations", self.activations), ("work", self.work))
         return f"{_gib(self.total)} (" + ", ".join(f"{name} {_gib(size)}" for name, size in parts) + ")"
 
 
@@ -80,17 +89,16 @@ def plan(anatomy: Anatomy, recipe: Recipe) -> Plan:
     layer = 40 * anatomy.hidden + 17 * anatomy.intermediate + 8 * anatomy.keys
     kept = anatomy.layers * 4 * anatomy.hidden + layer if recipe.gradient_checkpointing else anatomy.layers * layer
     widest = max(inputs * outputs for inputs, outputs in anatomy.products)
-    return Plan(
-        weights=int(sum(inputs * outputs for inputs, outputs in anatomy.products) * _NF4_BYTES) + 4 * anatomy.others,
-        factors=recipe.rank * sum(map(sum, anatomy.products)) * (20 if recipe.method in ("kto", "dpo") else 16),
-        activations=tokens * kept,
-        work=tokens * layer + 4 * widest,
-    )
+    weights = int((anatomy.parameters - anatomy.others) * _NF4_BYTES) + 4 * anatomy.others
+    learning = recipe.rank * sum(map(sum, anatomy.products)) * (20 if recipe.method in ("kto", "dpo") else 16)
+    if recipe.whole:
+        weights, learning = 4 * anatomy.parameters, 12 * anatomy.parameters
+    return Plan(weights, learning, activations=tokens * kept, work=tokens * layer + 4 * widest)
 
 
 def require(anatomy: Anatomy, recipe: Recipe, longest: int, free: int, device: str) -> Plan:
     """The plan, if it fits into `free` bytes; the longest row has so many characters. Raises TooLarge, with a smaller one that does."""
-    _require_rank(anatomy, recipe)
+    _require_size(anatomy, recipe)
     recipe = recipe.model_copy(update={"max_tokens": min(recipe.max_tokens, longest // _CHARACTERS)})
     wanted = plan(anatomy, recipe)
     if wanted.total <= free:
@@ -100,15 +108,20 @@ def require(anatomy: Anatomy, recipe: Recipe, longest: int, free: int, device: s
     raise TooLarge(f"training takes up to {wanted}, but the {device} device has {_gib(free)} free: {advice}")
 
 
-def _require_rank(anatomy: Anatomy, recipe: Recipe) -> None:
-    """Raises TooLarge for a rank over a layer's: more factors could not change more."""
+def _require_size(anatomy: Anatomy, recipe: Recipe) -> None:
+    """Raises TooLarge for full fine-tuning of a large model, and for a rank over a layer's: more factors could not change more."""
+    if recipe.whole and anatomy.parameters > MOST_FULL:
+        raise TooLarge(
+            f"method = 'full' would train all {anatomy.parameters:,} weights of this model, and is for models of at most {MOST_FULL:,}: "
+            'set method = "sft", which trains a LoRA'
+        )
     narrowest = min(map(min, anatomy.products))
-    if recipe.rank > narrowest:
+    if not recipe.whole and recipe.rank > narrowest:
         raise TooLarge(f"rank = {recipe.rank} is over the narrowest linear layer's {narrowest}; set rank = {narrowest} at most")
 
 
 def _smaller(recipe: Recipe) -> Iterator[Recipe]:
-    """The same training in less memory: fewer rows at a time, activations computed again, shorter rows; the mildest first."""
+    """The same training in less memory: fewer rows at a time, activations computed again, shorter rows, then a LoRA; the mildest first."""
     batch, times = recipe.batch_size, recipe.accumulate
     for checkpointing in sorted({recipe.gradient_checkpointing, True}):
         rows = batch
@@ -121,11 +134,13 @@ def _smaller(recipe: Recipe) -> Iterator[Recipe]:
         smallest = {"batch_size": 1, "accumulate": times * batch, "gradient_checkpointing": True, "max_tokens": tokens}
         yield recipe.model_copy(update=smallest)
         tokens //= 2
+    if recipe.whole:
+        yield from _smaller(recipe.model_copy(update={"method": "sft"}))
 
 
 def _said(recipe: Recipe, fitting: Recipe) -> str:
     changed = {name: value for name, value in fitting.facts().items() if value != recipe.facts()[name]}
-    told = ", ".join(f"{name} = {str(value).lower()}" for name, value in changed.items())
+    told = ", ".join(f"{name} = {json.dumps(value)}" for name, value in changed.items())
     return f"in the recipe, {told} fits, or free memory"
 
 

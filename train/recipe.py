@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from train.errors import RecipeInvalid
 
@@ -19,7 +19,7 @@ class Recipe(BaseModel):
 
     format: Literal[1]  # of this file
     name: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")]
-    method: Literal["sft", "kto", "dpo", "orpo"]  # train/methods.py says what each learns from
+    method: Literal["sft", "kto", "dpo", "orpo", "full"]  # train/methods.py says what each learns from
     beta: Annotated[float, Field(gt=0, le=10)]  # how near to the base kto and dpo stay; how much orpo minds the worse answer
     steps: Annotated[int, Field(ge=1, le=100_000)]
     batch_size: Annotated[int, Field(ge=1, le=1024)]  # examples in one forward pass
@@ -42,6 +42,18 @@ class Recipe(BaseModel):
     merge: Literal["none", "linear", "ties", "slerp"]  # how the new LoRA and the one that is live become one (train/merge.py)
     merge_share: Annotated[float, Field(gt=0, lt=1)]  # of the live one in that
     seed: int
+
+    @field_validator("most_rank", "merge")
+    @classmethod
+    def _of_a_lora(cls, value: int | str, info: ValidationInfo) -> int | str:
+        if info.data.get("method") != "full" or value in ("none", info.data.get("rank")):
+            return value
+        raise ValueError("method = 'full' makes no LoRA: set merge = \"none\", and most_rank to the rank, which means nothing here")
+
+    @property
+    def whole(self) -> bool:
+        """Whether all weights are trained: what comes of it is a model of its own, and is never served."""
+        return self.method == "full"
 
     def facts(self) -> Mapping[str, str | int | float | bool]:
         """The recipe as plain values, for manifests and reports."""

@@ -144,12 +144,20 @@ def _forget_somebody() -> None:
     nightly.run.__defaults__ = (tuple((name, measure if name == "measuring" else stage) for name, stage in nightly.STAGES),)
 
 
+def _make_it_large() -> None:
+    """The tiny model counts as too large for full fine-tuning."""
+    from train import plan
+
+    plan.MOST_FULL = 1000
+
+
 PATCHES: dict[str, Callable[[], None]] = {
     "poison gradients": _poison_gradients,
     "poison weights": _poison_weights,
     "fill the disk": _fill_the_disk,
     "turn the clock back": _turn_the_clock_back,
     "forget somebody": _forget_somebody,
+    "make it large": _make_it_large,
     "terminate": lambda: _die_at_step(5, signal.SIGTERM),
 }
 

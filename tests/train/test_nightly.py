@@ -236,6 +236,30 @@ def test_what_can_not_be_merged_is_kept_out_and_the_report_says_why(nights: Nigh
     assert nights.live_bytes() == before
 
 
+def test_full_fine_tuning_is_judged_like_any_other_candidate_and_never_served(nights: Nights) -> None:
+    nights.people_say(12)
+    assert nights.run(method="full", kill="step:7") == -9
+    assert nights.run("--json", method="full") == 11, nights.said
+    told = nights.result
+    assert (told["verdict"], told["lora"], nights.shelf.live(), list(nights.shelf.list())) == ("kept", None, None, [])
+    assert str(told["why"]).startswith("full fine-tuning is judged and never served; ")
+    assert set(told["scores"]) == {"base", "candidate"}  # type: ignore[call-overload]
+    assert "answer loss against the base" in [gate["gate"] for gate in told["gates"]]  # type: ignore[attr-defined]
+    folder = Path(str(told["report"])).parent
+    assert "Full fine-tuning is judged and never served" in (folder / "report.html").read_text()
+    assert {path.name for path in (folder / "candidate").iterdir()} == {"training.json", "COMPLETE"}, "a whole model is not left behind"
+    assert nights.run("--json", method="full", patch="poison gradients") == 11  # what was trained is not trained again
+    assert [nights.result[part] for part in ("why", "scores", "losses")] == [told[part] for part in ("why", "scores", "losses")]
+
+
+def test_full_fine_tuning_of_a_model_that_is_not_small_is_refused_before_anything_is_trained(nights: Nights) -> None:
+    nights.people_say(12)
+    for arguments in (["--dry-run"], []):
+        assert nights.run(*arguments, method="full", patch="make it large") == 14
+        assert 'weights of this model, and is for models of at most 1,000: set method = "sft", which trains a LoRA' in nights.said
+    assert [path.name for path in (nights.home / "runs").iterdir()] == ["snapshots"]
+
+
 def test_what_needs_a_reviewer_is_not_trained_on_until_somebody_approved_it(nights: Nights) -> None:
     nights.people_say(12)
     with nights.day.store._write() as db:

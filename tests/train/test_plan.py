@@ -72,7 +72,7 @@ def test_rows_that_are_shorter_than_the_recipe_allows_take_less() -> None:
 
 def test_pairs_take_twice_the_rows() -> None:
     one, two = plan.plan(PHI, NIGHTLY), plan.plan(PHI, recipe(method="dpo"))
-    assert (two.activations, two.factors) == (2 * one.activations, one.factors * 5 // 4)
+    assert (two.activations, two.learning) == (2 * one.activations, one.learning * 5 // 4)
 
 
 def test_a_rank_over_a_layers_is_refused() -> None:
@@ -88,3 +88,21 @@ def test_time_is_what_the_last_night_of_that_kind_took(tmp_path: Path) -> None:
         (tmp_path / day / "report.json").write_text(json.dumps(told))
     assert last_pace(tmp_path, NIGHTLY, "phi") == 2.0
     assert last_pace(tmp_path, recipe(rank=16), "phi") is None
+
+
+def test_full_fine_tuning_takes_sixteen_bytes_a_weight_and_is_refused_for_large_models() -> None:
+    small = Anatomy(64, 192, 16, 1, ((64, 16), (64, 192)), 1000)
+    found = plan.require(small, recipe(method="full", rank=32), 10**6, 2**40, "cpu")
+    weights_of_it = 64 * 16 + 64 * 192 + 1000
+    assert (found.weights, found.learning) == (4 * weights_of_it, 12 * weights_of_it)
+    with pytest.raises(
+        TooLarge, match=r"all 3,821,079,552 weights of this model, and is for models of at most 1,000,000,000: set method = \"sft\""
+    ):
+        plan.require(PHI, recipe(method="full"), 10**6, 2**40, "cuda")
+
+
+def test_where_full_fine_tuning_does_not_fit_a_lora_may() -> None:
+    smollm = Anatomy(576, 1536, 192, 30, ((576, 960), (576, 576), (576, 3072), (1536, 576)) * 30, 49152 * 576 + 61 * 576)
+    asked = recipe(method="full", batch_size=1, max_tokens=256)
+    with pytest.raises(TooLarge, match=r'in the recipe, method = "sft" fits, or free memory'):
+        plan.require(smollm, asked, 10**6, GIB, "cpu")

@@ -8,7 +8,7 @@ from train.errors import RecipeInvalid
 from train.recipe import default_name, load
 
 
-@pytest.mark.parametrize("name", ["care-paper", "embedded", "nightly"])
+@pytest.mark.parametrize("name", ["care-paper", "embedded", "full", "nightly"])
 def test_the_shipped_recipes_have_cares_rank_alpha_and_dropout(name: str) -> None:
     recipe = load(name)
     assert (recipe.name, recipe.rank, recipe.alpha, recipe.dropout) == (name, 8, 32, 0.05)
@@ -34,7 +34,7 @@ def changed(tmp_path: Path, old: str, new: str) -> str:
         ("dropout = 0.05", "dropout = 1.5", "dropout = 1.5"),
         ("learning_rate = 1e-3", "learning_rate = nan", "learning_rate = nan"),
         ("steps = 72", "", "steps"),
-        ('method = "sft"', 'method = "ppo"', "method = 'ppo': Input should be 'sft', 'kto', 'dpo' or 'orpo'"),
+        ('method = "sft"', 'method = "ppo"', "method = 'ppo': Input should be 'sft', 'kto', 'dpo', 'orpo' or 'full'"),
         ("format = 1", "format = 2", "format = 2: Input should be 1"),
         ('merge = "none"', 'merge = "average"', "merge = 'average': Input should be 'none', 'linear', 'ties' or 'slerp'"),
         ("merge_share = 0.5", "merge_share = 1.0", "merge_share = 1.0"),
@@ -50,6 +50,15 @@ def test_a_value_that_can_not_be_is_refused_by_name(tmp_path: Path, old: str, ne
     assert "mine.toml" in str(caught.value)
 
 
+@pytest.mark.parametrize(("old", "new"), [('merge = "none"', 'merge = "slerp"'), ("most_rank = 8", "most_rank = 16")])
+def test_full_fine_tuning_has_no_lora_to_merge_or_to_widen(tmp_path: Path, old: str, new: str) -> None:
+    path = Path(changed(tmp_path, old, new))
+    load(str(path))
+    path.write_text(path.read_text().replace('method = "sft"', 'method = "full"'))
+    with pytest.raises(RecipeInvalid, match=f"{new.replace(chr(34), chr(39))}: .*method = 'full' makes no LoRA"):
+        load(str(path))
+
+
 def test_every_fault_is_named_at_once(tmp_path: Path) -> None:
     with pytest.raises(RecipeInvalid) as caught:
         load(changed(tmp_path, "rank = 8\nalpha = 32", "rank = 0\nalpha = 0"))
@@ -57,5 +66,5 @@ def test_every_fault_is_named_at_once(tmp_path: Path) -> None:
 
 
 def test_an_unknown_recipe_names_those_there_are() -> None:
-    with pytest.raises(RecipeInvalid, match="name one of care-paper, embedded, nightly"):
+    with pytest.raises(RecipeInvalid, match="name one of care-paper, embedded, full, nightly"):
         load("fast")

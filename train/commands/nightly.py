@@ -38,7 +38,7 @@ _EXITS = {"promoted": Exit.DONE, "control": Exit.DONE, "kept": Exit.GATE_REFUSED
     "--recipe",
     "recipes_named",
     multiple=True,
-    help="A shipped recipe (care-paper, embedded, nightly) or a TOML file; by default the one for CARE_MODEL.",
+    help="A shipped recipe (care-paper, embedded, full, nightly) or a TOML file; by default the one for CARE_MODEL.",
 )
 @click.option(
     "--dry-run", is_flag=True, help="Say what would be trained on and how, in what memory and time, and stop before anything is loaded."

@@ -1,0 +1,68 @@
+"""Full fine-tuning: all weights of a small model learn, and it is measured beside the base as a model of its own."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from model import weights
+from model.device import Device
+from model.weights import Base
+from tests.model.tiny import save_tiny
+from tests.train.test_finetune import RECIPE, examples, never, run, silent
+from train import canaries
+from train.errors import Diverged
+from train.evaluate import BASE, exposures, measure
+from train.finetune import _save, finetune
+from train.runs import is_complete
+
+CPU = Device("cpu", torch.float32)
+FULL = RECIPE.model_copy(update={"method": "full", "learning_rate": 1e-3})
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Base:
+    return save_tiny(tmp_path_factory.mktemp("small"), "llama", initializer_range=0.05, max_position_embeddings=2048)
+
+
+def test_all_weights_learn_in_fp32_and_what_was_learned_is_measured_beside_the_base(base: Base, tmp_path: Path) -> None:
+    made = run(tmp_path / "run")
+    trained = finetune(base, Device("cpu", torch.bfloat16), examples(12), FULL, made, silent, never)
+    assert trained is not None
+    assert trained.losses[-1].loss < trained.losses[0].loss
+    before, model = weights.load(base, CPU, quantize=False).network, Base("full", made.candidate)
+    after = weights.load(model, CPU, quantize=False)
+    assert after.tokenizer.chat_template
+    changed = {
+        name: parameter for name, parameter in after.network.named_parameters() if not torch.equal(parameter, before.get_parameter(name))
+    }
+    assert set(changed) == {name for name, _ in before.named_parameters()}
+    assert {parameter.dtype for parameter in changed.values()} == {torch.float32}
+    said: list[tuple[int, int]] = []
+    scores = measure(base, CPU, {"full": model, "unquantized": base}, examples(4), 400, lambda *far: said.append(far))
+    assert said == [(done, 12) for done in range(1, 13)]
+    assert list(scores) == [BASE, "full", "unquantized"]
+    assert all(mine.loss < other.loss for mine, other in zip(scores["full"], scores["unquantized"], strict=True))
+    found, control = exposures(base, CPU, model, canaries.make(1, 1), "hello", lambda *far: None)
+    assert len(found) == 1
+    assert control.canary == found[0].canary
+
+
+def test_a_stopped_full_training_ends_as_if_it_had_never_stopped(base: Base, tmp_path: Path) -> None:
+    whole = finetune(base, CPU, examples(12), FULL, run(tmp_path / "whole"), silent, never)
+    steps: list[int] = []
+    stopped = run(tmp_path / "stopped")
+    assert finetune(base, CPU, examples(12), FULL, stopped, lambda step, loss: steps.append(step), lambda: len(steps) >= 4) is None
+    assert is_complete(stopped.checkpoints / "checkpoint-5", stopped.key)
+    resumed = finetune(base, CPU, examples(12), FULL, stopped, silent, never)
+    assert whole is not None
+    assert resumed is not None
+    assert [loss.loss for loss in resumed.losses] == pytest.approx([loss.loss for loss in whole.losses], rel=0.01)
+
+
+def test_weights_that_are_no_numbers_are_not_kept(base: Base, tmp_path: Path) -> None:
+    made, loaded = run(tmp_path / "run"), weights.load(base, CPU, quantize=False)
+    next(iter(loaded.network.parameters())).data[0, 0] = float("nan")
+    with pytest.raises(Diverged, match="no numbers"):
+        _save(loaded.network, loaded.tokenizer, made)
+    assert not made.candidate.exists()
