@@ -113,11 +113,14 @@ def trainable(network: PreTrainedModel, recipe: Recipe) -> PeftModel | PreTraine
     """The frozen base with fresh LoRA weights on every linear layer but the head; in full fine-tuning the base itself."""
     if recipe.whole:
         return network
-    frozen = prepare_model_for_kbit_training(network, use_gradient_checkpointing=recipe.gradient_checkpointing)
+    if getattr(network, "is_loaded_in_4bit", False):
+        network = prepare_model_for_kbit_training(network, use_gradient_checkpointing=recipe.gradient_checkpointing)
+    elif recipe.gradient_checkpointing:
+        network.enable_input_require_grads()
     config = LoraConfig(
         r=recipe.rank, lora_alpha=recipe.alpha, lora_dropout=recipe.dropout, target_modules="all-linear", task_type="CAUSAL_LM"
     )
-    return get_peft_model(frozen, config)
+    return get_peft_model(network, config)
 
 
 class _Watcher(TrainerCallback):  # type: ignore[misc]  # transformers is not typed

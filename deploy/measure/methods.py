@@ -1,8 +1,8 @@
-"""`make measure-methods`: SFT, KTO, DPO, ORPO and merges of two LoRAs, trained on the same corrections and measured on the same items.
+"""`make measure-methods`: SFT, KTO, DPO, ORPO, full fine-tuning and merges of two LoRAs, trained on the same corrections.
 
 A correction is a row, and what it corrects is what the base itself wrote to that question: as in service, where people correct what
-they were told. Two LoRAs that saw half of the rows each are merged in three ways. Measured are the loss of the right answer, and how
-much likelier it is than the base's own.
+they were told. Two LoRAs that saw half of the rows each are merged in three ways. Measured are the loss of the right answer, how much
+likelier it is than the base's own, and what was forgotten of general tasks, of which none is among the rows.
 """
 
 import fcntl
@@ -17,7 +17,7 @@ from deploy.measure import show, study
 from deploy.measure.material import GENERAL, OWN
 from deploy.measure.show import Column
 from deploy.measure.study import Result, Setting, Variant
-from train import samples
+from train import plan, samples
 from train.evaluate import BASE
 from train.examples import Example
 from train.gates import interval
@@ -29,7 +29,7 @@ METHODS, MERGES = ("sft", "kto", "dpo", "orpo"), ("linear", "ties", "slerp")
 @click.command()
 @study.options
 def main(**given: Any) -> None:
-    """Trains once by each method and twice on half of the rows, and merges these two."""
+    """Trains once by each method, in full where the model is small enough, and twice on half of the rows, and merges these two."""
     setting = study.opened("methods", **given)
     rows, items = corrections(setting)
     own = [replace(each, id=f"{OWN}/{each.id}", response=str(each.rejected), domain=OWN) for each in items if each.domain != GENERAL]
@@ -43,12 +43,17 @@ def main(**given: Any) -> None:
 
 
 def variants(setting: Setting, rows: Sequence[Example], items: Sequence[Example]) -> list[Variant]:
-    """The base, every method, two halves, and every merge of them."""
+    """The bases, every method, two halves, and every merge of them."""
+    bases = [replace(setting.plain_base(quantize), items=items) for quantize in (True, False)]
     trained = [Variant(method.upper(), setting.varied(method=method), rows, items) for method in METHODS]
+    if plan.anatomy(setting.base).parameters <= plan.MOST_FULL:
+        # A tenth of a LoRA's learning rate, as in the recipe `full`; its checkpoints would take gigabytes.
+        whole = setting.varied(method="full", learning_rate=setting.recipe.learning_rate / 10, save_every=setting.recipe.steps + 1)
+        trained.append(Variant("full", whole, rows, items))
     short = setting.varied(steps=max(1, setting.recipe.steps // 2))
     one, other = Variant("SFT, first half", short, rows[::2], items), Variant("SFT, second half", short, rows[1::2], items)
     merged = [Variant(f"halves, {way}", setting.varied(merge=way), (), items, parents=(one, other)) for way in MERGES]
-    return [replace(setting.plain_base(), items=items), *trained, one, other, *merged]
+    return [*bases, *trained, one, other, *merged]
 
 
 def corrections(setting: Setting) -> tuple[list[Example], list[Example]]:
@@ -73,9 +78,10 @@ def _corrected(examples: Sequence[Example], wrote: Mapping[str, str]) -> list[Ex
 
 
 def apart(found: Mapping[str, Result]) -> Column:
-    """How much likelier than the base's own the right answer became (nats a token)."""
+    """How much likelier than the base's own the right answer became, against what was trained (nats a token)."""
     margins = {name: _margins(result) for name, result in found.items()}
-    gained = {name: [mine[item] - margins[BASE][item] for item in sorted(mine)] for name, mine in margins.items() if name != BASE}
+    trained = {name: result.own_base for name, result in found.items() if name != result.own_base and result.own_base in found}
+    gained = {name: [margins[name][item] - margins[base][item] for item in sorted(margins[name])] for name, base in trained.items()}
     return Column("over the base's own", {name: interval(each) for name, each in gained.items()})
 
 

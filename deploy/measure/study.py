@@ -4,6 +4,7 @@ A study that was killed does what is missing when it is started again; `--only` 
 came to is kept under the hash of all it depends on but the code: after a change of the code remove the study's folder.
 """
 
+import ctypes
 import gc
 import hashlib
 import json
@@ -30,7 +31,7 @@ from model.tokens import Tokens
 from model.weights import Base
 from train import merge
 from train import recipe as recipes
-from train.evaluate import BASE, measure
+from train.evaluate import BASE, Candidate, measure
 from train.examples import Example
 from train.finetune import finetune
 from train.gates import Score
@@ -58,8 +59,8 @@ class Variant:
 
     @property
     def own_base(self) -> str:
-        """The name of what it was trained from."""
-        return BASE if self.quantize else UNQUANTIZED
+        """The name of what it was trained from; full fine-tuning is of unquantized weights."""
+        return BASE if self.quantize and not self.recipe.whole else UNQUANTIZED
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +208,7 @@ def _key(setting: Setting, variant: Variant, *, trained: bool = False) -> str:
         "recipe": variant.recipe.facts(),
         "rows": [each.row() for each in variant.rows],
         "items": [] if trained else [each.row() for each in variant.items],
-        "base": [setting.digest, variant.quantize, setting.device.name, str(setting.device.dtype)],
+        "base": [setting.digest, variant.quantize, setting.device.name, str(_device(setting, variant).dtype)],
         "parents": [_key(setting, parent, trained=True) for parent in variant.parents or ()],
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
@@ -217,7 +218,7 @@ def _trained(setting: Setting, variant: Variant) -> Trained:
     """Trains or merges a variant's LoRA, unless that is done, and says how it went."""
     folder, key = setting.folder / _file_name(variant), _key(setting, variant, trained=True)
     kept = _kept(folder / "trained.json", key)
-    if kept is not None:
+    if kept is not None and (folder / "candidate").exists():
         return Trained(**kept["trained"])
     folder.mkdir(exist_ok=True)
     for parent in variant.parents or ():
@@ -238,7 +239,6 @@ def _finetune(setting: Setting, variant: Variant, run: Run) -> Trained:
 
     found = finetune(setting.base, setting.device, variant.rows, variant.recipe, run, progress, lambda: False, quantize=variant.quantize)
     assert found is not None  # nobody stops it
-    gc.collect()
     # Of all steps, where some were done before it was killed; what loading takes is not training.
     seconds = (times[-1] - times[0]) / max(1, len(times) - 1) * variant.recipe.steps
     return Trained([each.loss for each in found.losses], found.rows, variant.recipe.steps, seconds, _peak())
@@ -257,7 +257,11 @@ def _merge(setting: Setting, variant: Variant, folder: Path) -> Trained:
 
 
 def _measured(setting: Setting, variant: Variant) -> list[Score]:
-    loras = {} if variant.is_base else {variant.name: _lora(setting, variant)}
+    """A model of its own is removed once it is measured: it takes as much room as its base."""
+    folder = setting.folder / _file_name(variant) / "candidate"
+    candidates: dict[str, Candidate] = {}
+    if not variant.is_base:
+        candidates[variant.name] = Base(variant.name, folder) if variant.recipe.whole else _lora(setting, variant, folder)
 
     def progress(done: int, total: int) -> None:
         if done % 10 == 0 or done == total:
@@ -265,24 +269,29 @@ def _measured(setting: Setting, variant: Variant) -> list[Score]:
 
     found = measure(
         setting.base,
-        setting.device,
-        loras,
+        _device(setting, variant),
+        candidates,
         variant.items,
         variant.recipe.max_tokens,
         progress,
         quantize=variant.quantize,
-        with_base=not loras,
+        with_base=variant.is_base,
     )
-    gc.collect()
+    if variant.recipe.whole:
+        shutil.rmtree(folder)
     return next(iter(found.values()))
 
 
-def _lora(setting: Setting, variant: Variant) -> Unshelved:
+def _lora(setting: Setting, variant: Variant, folder: Path) -> Unshelved:
     """A trained or merged LoRA as it is served."""
-    folder = setting.folder / _file_name(variant) / "candidate"
     identity = weights.identify(setting.base)
     draft = Draft("m1", datetime.now(UTC), identity, "0" * 64, variant.recipe.seed, variant.recipe.facts(), (), ())
     return unshelve(Lora(draft, 0, {}, folder), {name: (folder / name).read_bytes() for name in (WEIGHTS, CONFIG)})
+
+
+def _device(setting: Setting, variant: Variant) -> Device:
+    """What is not quantized computes in fp32 on a CPU, as full fine-tuning does; on a GPU its weights lie in half precision."""
+    return setting.device if variant.quantize or setting.device.name == "cuda" else setting.device.whole
 
 
 def _file_name(variant: Variant) -> str:
@@ -294,6 +303,11 @@ def _say(what: str) -> None:
 
 
 def _reset_peak() -> None:
+    """What was freed goes back to the system first, where its C library can do that."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
