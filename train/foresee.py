@@ -8,9 +8,6 @@ from train import plan
 from train.night import Night
 from train.recipe import Recipe
 
-# What decides how long a step takes.
-_PACE = ("method", "batch_size", "accumulate", "max_tokens", "rank", "gradient_checkpointing")
-
 
 def foresee(night: Night) -> None:
     """Memory where the model is on this disk already; time where this machine has trained like this before. Raises TooLarge."""
@@ -21,19 +18,20 @@ def foresee(night: Night) -> None:
     if base is None:
         return
     night.device = find_device(night.settings.device)
-    night.plan = plan.require(plan.anatomy(base), night.recipe, longest(night), free_memory(night.device), night.device.name)
-    pace = last_pace(night.settings.runs, night.recipe, base.name)
-    night.foreseen_seconds = None if pace is None else pace * night.recipe.steps
+    shape = plan.anatomy(base)
+    night.plan = plan.require(shape, night.recipe, longest(night), free_memory(night.device), night.device.name)
+    rate = last_rate(night.settings.runs, shape, base.name)
+    night.operations = plan.operations(shape, night.recipe)
+    night.foreseen_seconds = None if rate is None else night.operations / rate
 
 
-def last_pace(runs: Path, recipe: Recipe, model: str) -> float | None:
-    """Seconds a step of the newest night that trained this model in such steps."""
-    wanted = {name: recipe.facts()[name] for name in _PACE}
+def last_rate(runs: Path, shape: plan.Anatomy, model: str) -> float | None:
+    """Operations a second of the newest night that trained this model here, by any recipe."""
     for path in sorted(runs.glob("*/report.json"), reverse=True):
-        with suppress(OSError, ValueError, KeyError, TypeError):
+        with suppress(OSError, ValueError, KeyError, TypeError, ZeroDivisionError):
             told = json.loads(path.read_text(encoding="utf-8"))
-            if told["model"] == model and {name: told["recipe"][name] for name in _PACE} == wanted:
-                return float(told["cost"]["training"]) / int(told["recipe"]["steps"])
+            if told["model"] == model:
+                return plan.operations(shape, Recipe.model_validate(told["recipe"])) / float(told["cost"]["training"])
     return None
 
 

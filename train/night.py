@@ -54,6 +54,7 @@ class Night:
     identity: BaseModel | None = None
     device: "Device | None" = None
     plan: Plan | None = None
+    operations: float = 0.0  # of training at most, in a dry run
     foreseen_seconds: float | None = None  # of training, in a dry run
     run: Run | None = None
     live: str | None = None

@@ -7,6 +7,10 @@
                  with gradient checkpointing instead: 4 x hidden of each layer, and all of the one that is computed again
     work         the gradients of one layer, and its widest matrix as numbers
 
+    operations   rows x tokens x (weights in linear layers + layers x tokens x hidden) x 2, forward and backward (frozen weights
+                 need no gradient; those of full fine-tuning take as much again); with gradient checkpointing forward again; KTO
+                 and DPO read everything once more, to compare
+
 DPO and ORPO read the better and the worse answer of a pair in one pass: twice the rows. Full fine-tuning quantizes nothing: 4 bytes for
 each weight, and learning takes 12 more.
 """
@@ -85,7 +89,7 @@ def anatomy(base: "Base") -> Anatomy:
 
 def plan(anatomy: Anatomy, recipe: Recipe) -> Plan:
     """At most; rows that are shorter than `max_tokens` take less."""
-    tokens = recipe.batch_size * (2 if recipe.method in ("dpo", "orpo") else 1) * recipe.max_tokens
+    tokens = _tokens(recipe)
     layer = 40 * anatomy.hidden + 17 * anatomy.intermediate + 8 * anatomy.keys
     kept = anatomy.layers * 4 * anatomy.hidden + layer if recipe.gradient_checkpointing else anatomy.layers * layer
     widest = max(inputs * outputs for inputs, outputs in anatomy.products)
@@ -94,6 +98,18 @@ def plan(anatomy: Anatomy, recipe: Recipe) -> Plan:
     if recipe.whole:
         weights, learning = 4 * anatomy.parameters, 12 * anatomy.parameters
     return Plan(weights, learning, activations=tokens * kept, work=tokens * layer + 4 * widest)
+
+
+def _tokens(recipe: Recipe) -> int:
+    """In one pass, at most."""
+    return recipe.batch_size * (2 if recipe.method in ("dpo", "orpo") else 1) * recipe.max_tokens
+
+
+def operations(anatomy: Anatomy, recipe: Recipe) -> float:
+    """Of floating-point numbers in a whole training, at most: all but the head's."""
+    token = sum(inputs * outputs for inputs, outputs in anatomy.products) + anatomy.layers * recipe.max_tokens * anatomy.hidden
+    passes = 2 + recipe.whole + recipe.gradient_checkpointing + (recipe.method in ("kto", "dpo"))
+    return 2.0 * recipe.steps * recipe.accumulate * _tokens(recipe) * token * passes
 
 
 def require(anatomy: Anatomy, recipe: Recipe, longest: int, free: int, device: str) -> Plan:

@@ -85,7 +85,9 @@ def result(night: Night) -> Mapping[str, object]:
         "control": night.control,
         "masked": dict(night.curated.masked),
         "names_model": night.names_found,
-        "plan": {**asdict(night.plan), "total": night.plan.total, "seconds": night.foreseen_seconds} if night.plan else None,
+        "plan": {**asdict(night.plan), "total": night.plan.total, "operations": night.operations, "seconds": night.foreseen_seconds}
+        if night.plan
+        else None,
         "waiting": [{"turn_id": each.turn_id, "domain": each.domain, "why": each.why} for each in night.curated.waiting],
     }
     if night.verdict is None or night.run is None:

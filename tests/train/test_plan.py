@@ -12,7 +12,7 @@ from tests.model.tiny import save_tiny
 from train import plan
 from train.errors import TooLarge
 from train.finetune import trainable
-from train.foresee import last_pace
+from train.foresee import last_rate
 from train.lean import make_lean
 from train.plan import GIB, Anatomy
 from train.recipe import Recipe, load
@@ -81,13 +81,21 @@ def test_a_rank_over_a_layers_is_refused() -> None:
         plan.require(narrow, recipe(rank=32), 10**6, 2**40, "cpu")
 
 
-def test_time_is_what_the_last_night_of_that_kind_took(tmp_path: Path) -> None:
-    for day, model, batch in (("2026-03-01", "phi", 4), ("2026-03-02", "phi", 2), ("2026-03-03", "other", 4)):
+def test_time_is_what_the_last_night_took_for_so_many_operations(tmp_path: Path) -> None:
+    for day, model in (("2026-03-01", "phi"), ("2026-03-02", "phi"), ("2026-03-03", "other")):
         (tmp_path / day).mkdir()
-        told = {"model": model, "recipe": {**NIGHTLY.facts(), "batch_size": batch}, "cost": {"training": 236.0}}
+        told = {"model": model, "recipe": NIGHTLY.facts(), "cost": {"training": 236.0 if day > "2026-03-01" else 1.0}}
         (tmp_path / day / "report.json").write_text(json.dumps(told))
-    assert last_pace(tmp_path, NIGHTLY, "phi") == 2.0
-    assert last_pace(tmp_path, recipe(rank=16), "phi") is None
+    rate = last_rate(tmp_path, PHI, "phi")
+    assert rate is not None
+    assert plan.operations(PHI, NIGHTLY) / rate == pytest.approx(236)
+    assert plan.operations(PHI, recipe(steps=59, gradient_checkpointing=False)) / rate == pytest.approx(236 / 2 * 2 / 3)
+    assert plan.operations(PHI, recipe(method="dpo")) / rate == pytest.approx(236 * 2 * 4 / 3)
+    assert last_rate(tmp_path, PHI, "unknown") is None
+
+
+def test_the_papers_training_of_phi_is_44_quadrillion_operations_at_most() -> None:
+    assert plan.operations(PHI, load("care-paper")) / 1e15 == pytest.approx(44, rel=0.02)
 
 
 def test_full_fine_tuning_takes_sixteen_bytes_a_weight_and_is_refused_for_large_models() -> None:

@@ -159,8 +159,8 @@ def _said(night: Night) -> str:
     lines.append(f"recipe    {', '.join(f'{name} {value}' for name, value in night.recipe.facts().items())}")
     if night.plan is not None and night.verdict is None:
         seconds = night.foreseen_seconds
-        time = "this machine has not trained so before" if seconds is None else f"about {seconds / 60:.0f} minutes"
-        lines.append(f"takes     up to {night.plan}; {time}")
+        time = "this machine has not trained this model before" if seconds is None else f"about {seconds / 60:.0f} minutes"
+        lines.append(f"takes     up to {night.plan}; {night.operations / 1e12:,.0f} TFLOP: {time}")
     for gate in night.gates:
         lines.append(f"{'passed' if gate.passed else 'FAILED':<9} {gate.gate}: {gate.measured:.4g} (limit {gate.limit:g})")
     if night.verdict is not None and night.run is not None:
