@@ -20,7 +20,7 @@ from train.evaluate import BASE
 from train.gates import FEWEST_ITEMS, Interval, Score, paired
 
 _COLOURS = ("#111827", "#2563eb", "#dc2626", "#059669", "#d97706", "#7c3aed")
-_ALL = "all items"
+_ALL = "all three domains"
 _SMOOTH = 10  # steps: a batch of four rows says little by itself
 _NO_MATTER = {"only", "as_kept", "models", "kept", "results"}  # options that change nothing of what is found
 
@@ -186,7 +186,7 @@ def draw(panels: Sequence[Sequence[Column]], path: Path) -> None:
     names = list(dict.fromkeys(name for panel in panels for column in panel for name in column.found))
     most = max(len(panel) for panel in panels)
     high, wide = -(-len(panels) // 2), min(2, len(panels))
-    figure = Figure(figsize=(1.4 + 3.9 * wide, (1.0 + len(names) * (0.2 + 0.14 * most)) * high + 0.4 * (most > 1)), layout="constrained")
+    figure = Figure(figsize=(1.4 + 3.9 * wide, (1.2 + len(names) * (0.2 + 0.14 * most)) * high + 0.4 * (most > 1)), layout="constrained")
     grid = figure.subplots(high, wide, sharey=True, squeeze=False).flatten()
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
@@ -202,6 +202,7 @@ def draw(panels: Sequence[Sequence[Column]], path: Path) -> None:
         axes.axvline(0, color="#9ca3af", linewidth=1, zorder=0)
         axes.set_title(panel[0].title.replace("− ", "minus "), fontsize=11)
         axes.set_xlabel("nats a token, 95 %")
+        axes.set_ylim(-len(names) + 0.4, 0.6)
         axes.locator_params(axis="x", nbins=5)
         axes.set_yticks([-at for at in range(len(names))], names)
         axes.spines[["top", "right"]].set_visible(False)

@@ -88,3 +88,24 @@ def test_items_are_as_many_of_each_domain_as_there_are() -> None:
     found = [each.domain for each in material.drawn(examples, 21)]
     assert {domain: found.count(domain) for domain in many} == {"telecom": 2, "medical": 9, "banking": 10}
     assert len(material.drawn(examples, 100)) == 41
+
+
+def test_general_tasks_stand_apart_against_what_a_model_was_trained_from() -> None:
+    def result(name: str, loss: float, general: float, own_base: str = "base") -> Result:
+        scores = [Score(f"t{n}", "telecom", loss) for n in range(10)] + [Score(f"g{n}", material.GENERAL, general) for n in range(10)]
+        return Result(name, scores, None, own_base)
+
+    given = [
+        result("base", 3, 3),
+        result(study.UNQUANTIZED, 2, 2, study.UNQUANTIZED),
+        result("sft", 2, 4),
+        result("full", 1, 2.5, study.UNQUANTIZED),
+    ]
+    results = {each.name: each for each in given}
+    assert {name: (each.mean, each.n) for name, each in show.minus(results, "base").found.items()} == {
+        study.UNQUANTIZED: (-1, 10),
+        "sft": (-1, 10),
+        "full": (-2, 10),
+    }
+    [forgotten] = show._forgotten(results)
+    assert {name: each.mean for name, each in forgotten.found.items()} == {"sft": 1, "full": 0.5}
