@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+DOWN = "rated down"  # the source of an answer that somebody voted down without saying what would have been right
 MOST_EDITED = 4_000  # characters: no longer answer is learned
 Decision = Literal["approved", "edited", "rejected"]
 
@@ -26,9 +27,15 @@ class Waiting:
     people: tuple[str, ...]
 
     @property
+    def bad(self) -> bool:
+        """Whether whoever approves it says that the answer is bad: it is to be unlearned."""
+        return self.source == DOWN
+
+    @property
     def sha256(self) -> str:
-        """A decision is about these very texts; a correction that was changed later waits again."""
-        return hashlib.sha256("\0".join((self.instruction, self.input, self.response)).encode()).hexdigest()
+        """A decision is about these very texts, as good or as bad ones; what was changed later waits again."""
+        shown = (self.instruction, self.input, self.response, *((self.source,) if self.bad else ()))
+        return hashlib.sha256("\0".join(shown).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +60,10 @@ def require_allowed(waiting: Waiting, review: Review) -> None:
         raise NotReviewable(f"{review.reviewer} asked, rated or corrected turn {waiting.turn_id!r}; somebody else has to review it")
     if review.sha256 != waiting.sha256:
         raise NotReviewable(f"turn {waiting.turn_id!r} has changed since it was shown; look at it again")
+    if review.decision == "edited" and waiting.bad:
+        raise NotReviewable(
+            f"turn {waiting.turn_id!r} was voted down: approve it if its answer is bad, or reject it; a correction says what is right"
+        )
     if (review.decision == "edited") != bool(review.edited and review.edited.strip()):
         raise NotReviewable(f"turn {waiting.turn_id!r}: an edit needs its new text, and only an edit has one")
     if review.edited is not None and len(review.edited) > MOST_EDITED:

@@ -2,12 +2,16 @@
 
 Domains of CARE_REVIEW wait, and so does a new row with a phrase that other unreviewed rows have too, and no approved text: that
 is how twenty people who agreed on something look, in one night or over many. A few rows with one phrase are let through once, ever.
+A bad example waits too where it says what a good one says: votes could make the model unlearn what is right.
 """
 
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
 
 from bot.reviews import Review, Waiting
 from train import near
@@ -16,6 +20,7 @@ from train.examples import Example
 
 # A shorter phrase needs more rows and a word that no approved text has: the name of a new product, or of an invented bank.
 _CAMPAIGNS = (near.Shared(words=4, rows=3), near.Shared(words=3, rows=5, new=True))
+_WORDS_OF_A_GOOD_ONE = 8  # in a row, in a bad answer; of a shorter one all
 _WORDS_OF_A_DOMAIN = 2  # in an answer, whatever the question was about
 
 
@@ -35,9 +40,10 @@ def approved(
     decided = {review.turn_id: review for review in reviews}
     decisions = [_standing(decided.get(candidate.example.turn_ids[0]), candidate) for candidate in candidates]
     phrases = _campaigns(candidates, decisions, given, known)
+    right = _right(candidates, given)
     found, waiting = [], []
     for candidate, review in zip(candidates, decisions, strict=True):
-        asked = _to_review(candidate, domains, phrases)
+        asked = _to_review(candidate, domains, phrases, right)
         if review is not None and review.decision == "rejected":
             reasons["rejected"] += 1
         elif review is not None:
@@ -73,10 +79,16 @@ def _as_decided(candidate: Candidate, review: Review) -> Example:
     return replace(candidate.example, response=review.edited or candidate.example.response)
 
 
-def _to_review(candidate: Candidate, domains: Mapping[str, re.Pattern[str] | None], phrases: Mapping[str, str]) -> str | None:
+def _to_review(
+    candidate: Candidate, domains: Mapping[str, re.Pattern[str] | None], phrases: Mapping[str, str], right: NDArray[np.int64]
+) -> str | None:
     """Why somebody must look at it first."""
     if candidate.trusted:
         return None
+    if not candidate.example.good and near.shares_run(
+        (candidate.example.response,), candidate.example.response, right, _WORDS_OF_A_GOOD_ONE
+    ):
+        return "a good answer says the same"
     if candidate.example.domain in domains:
         return f"{candidate.example.domain} examples are reviewed"
     for name, words in domains.items():
@@ -87,10 +99,21 @@ def _to_review(candidate: Candidate, domains: Mapping[str, re.Pattern[str] | Non
     return None
 
 
+def _right(candidates: Sequence[Candidate], given: Sequence[Example]) -> NDArray[np.int64]:
+    """What good answers say, of whoever stands for them; nothing where there is no bad one to compare with it."""
+    examples = [candidate.example for candidate in candidates]
+    if all(example.good for example in examples):
+        return near.hashes_of_runs((), _WORDS_OF_A_GOOD_ONE)
+    return near.hashes_of_runs((each.response for each in (*given, *examples) if each.good), _WORDS_OF_A_GOOD_ONE)
+
+
 def _campaigns(
     candidates: Sequence[Candidate], decisions: Sequence[Review | None], given: Sequence[Example], known: frozenset[str]
 ) -> Mapping[str, str]:
-    """New rows that share a phrase with other unreviewed ones which no approved row has, with that phrase."""
+    """New rows that share a phrase with other unreviewed ones of their kind which no approved row has, with that phrase.
+
+    What was approved as bad settles nothing for a good one, and that the live LoRA knows a turn does not say as what.
+    """
     settled: list[Example] = []
     unreviewed: list[Example] = []
     for candidate, review in zip(candidates, decisions, strict=True):
@@ -98,18 +121,27 @@ def _campaigns(
             settled.append(_as_decided(candidate, review))
         else:
             (settled if candidate.trusted else unreviewed).append(candidate.example)
+    good, bad = ([each for each in unreviewed if each.good == kind] for kind in (True, False))
+    reviewed = [*given, *settled]
+    return {**_shared(good, [each for each in reviewed if each.good], known), **_shared(bad, reviewed, frozenset())}
+
+
+def _shared(unreviewed: Sequence[Example], reviewed: Sequence[Example], known: frozenset[str]) -> Mapping[str, str]:
+    if not unreviewed:
+        return {}
     told: dict[str, str] = {}
     parts: tuple[Callable[[Example], str], ...] = (lambda each: each.response, lambda each: each.instruction, lambda each: each.input)
     for part in parts:
         rows = {example.id: part(example) for example in unreviewed if part(example)}
-        approved_texts = [text for text in map(part, [*given, *settled]) if text]
-        found = near.shared_phrases(rows, approved_texts, _CAMPAIGNS)
+        found = near.shared_phrases(rows, [text for text in map(part, reviewed) if text], _CAMPAIGNS)
         told = {**{row: phrase for row, phrase in found.items() if row not in known}, **told}
     return told
 
 
 def _as_waiting(candidate: Candidate, why: str) -> Waiting:
     example = candidate.example
+    if not example.good:
+        why = f"{why}; whoever approves it says that the answer is bad"
     return Waiting(
         example.turn_ids[0],
         example.domain,

@@ -40,12 +40,19 @@ def likeness(candidates: Sequence[Candidate], memo: Memo) -> Likeness:
 
 
 def without_duplicates(candidates: Sequence[Candidate], alike: Likeness, reasons: Counter[str]) -> list[Candidate]:
-    """One of each group of near-duplicates. Held-out rows never stand for trained ones, nor the other way."""
+    """One of each group of near-duplicates. Held-out rows never stand for trained ones, nor the other way.
+
+    A bad example says nothing where somebody stands for nearly the same answer to nearly the same question.
+    """
+    vouched = {alike.duplicates[each.example.id] for each in candidates if each.example.good}
     seen: set[tuple[object, bool]] = set()
     found = []
     for candidate in sorted(candidates, key=_order):
-        key = (alike.duplicates[candidate.example.id], candidate.example.held_out)
-        if key in seen:
+        group = alike.duplicates[candidate.example.id]
+        key = (group, candidate.example.held_out)
+        if not candidate.example.good and group in vouched:
+            reasons["contradictory"] += 1
+        elif key in seen:
             reasons["duplicate"] += 1
         else:
             seen.add(key)
@@ -87,6 +94,7 @@ def _has_room(person: str, night: object, taken: Mapping[object, int]) -> bool:
     return taken[person] < A_PERSON and taken[(person, night)] < A_PERSON_A_NIGHT
 
 
-def _order(candidate: Candidate) -> tuple[bool, bool, object, str]:
-    """Who goes first where there is not room for all: an operator's word, a correction, the earliest."""
-    return (not candidate.trusted, candidate.example.source != CORRECTION, candidate.said_at, candidate.example.id)
+def _order(candidate: Candidate) -> tuple[bool, bool, bool, object, str]:
+    """Who goes first where there is not room for all: good examples, an operator's word, a correction, the earliest."""
+    example = candidate.example
+    return (not example.good, not candidate.trusted, example.source != CORRECTION, candidate.said_at, example.id)

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from bot.domains import OTHER, Domains
 from bot.prompts import chat
+from bot.reviews import DOWN
 from bot.turns import RatedTurn, Rating, Status
 from train.examples import Example
 from train.near import visible
@@ -18,8 +19,8 @@ UP, CORRECTION = "rated up", "correction"
 class Candidate:
     """An example that somebody vouches for, and what curation wants to know of it.
 
-    `authors` wrote the correction or liked the answer. `said_at` is the last word on it. `trusted`: an operator wrote the correction, or
-    liked an answer that somebody else had asked for.
+    `authors` wrote the correction or voted on the answer. `said_at` is the last word on it. `trusted`: an operator wrote the correction,
+    or voted on an answer that somebody else had asked for.
     """
 
     example: Example
@@ -35,18 +36,23 @@ class Candidate:
 
 
 def accept(
-    rated: Sequence[RatedTurn], domains: Domains, opted_out: frozenset[str] = frozenset(), operators: Sequence[str] = ()
+    rated: Sequence[RatedTurn],
+    domains: Domains,
+    opted_out: frozenset[str] = frozenset(),
+    operators: Sequence[str] = (),
+    *,
+    dislikes: bool = False,
 ) -> tuple[list[Candidate], Counter[str]]:
     """The candidates in what people said, and for each other turn the reason why it is none (a field of Funnel).
 
-    A 👍 accepts the answer, a correction replaces it. People who contradict each other (a 👍 beside a 👎 or a correction,
-    two different corrections) teach nothing: which of them is right is not for us to say. A turn in whose conversation somebody asked who
-    has opted out is left out whole; of others only what they said is.
+    A 👍 accepts the answer, a correction replaces it, and with `dislikes` a 👎 alone makes a bad example of it. People who
+    contradict each other (a 👍 beside a 👎 or a correction, two different corrections) teach nothing: which of them is right is
+    not for us to say. A turn in whose conversation somebody asked who has opted out is left out whole; of others only what they said is.
     """
     found: list[Candidate] = []
     reasons: Counter[str] = Counter()
     for each in rated:
-        outcome = _outcome(each, domains, opted_out)
+        outcome = _outcome(each, domains, opted_out, dislikes)
         if isinstance(outcome, str):
             reasons[outcome] += 1
         else:
@@ -54,18 +60,18 @@ def accept(
     return found, reasons
 
 
-def _outcome(rated: RatedTurn, domains: Domains, opted_out: frozenset[str]) -> Example | str:
+def _outcome(rated: RatedTurn, domains: Domains, opted_out: frozenset[str], dislikes: bool) -> Example | str:
     """The example, or why there is none. A rating of somebody who has opted out says nothing; what they asked or wrote is left alone."""
     platform = rated.turn.question.platform
     if not opted_out:
-        return _example(rated, domains)
+        return _example(rated, domains, dislikes)
     askers = {f"{platform}:{turn.question.user_id}" for turn in (rated.turn, *rated.history)}
     ratings = tuple(
         rating for rating in rated.ratings if opted_out.isdisjoint(f"{platform}:{who}" for who in (rating.user_id, rating.author_id) if who)
     )
     if opted_out & askers or not ratings:
         return "opted_out"
-    return _example(replace(rated, ratings=ratings), domains)
+    return _example(replace(rated, ratings=ratings), domains, dislikes)
 
 
 def _candidate(rated: RatedTurn, example: Example, operators: Sequence[str]) -> Candidate:
@@ -73,13 +79,13 @@ def _candidate(rated: RatedTurn, example: Example, operators: Sequence[str]) -> 
     asker = f"{question.platform}:{question.user_id}"
     standing = {f"{question.platform}:{rating.user_id}": rating for rating in rated.ratings if rating.verdict != 0}
     raters = {name: standing[name] for name in example.raters}
-    authors = tuple(sorted(name for name, rating in raters.items() if example.source == UP or _corrected(rating)))
-    allowed = set(operators) - ({asker} if example.source == UP else set())
+    authors = tuple(sorted(name for name, rating in raters.items() if example.source != CORRECTION or _corrected(rating)))
+    allowed = set(operators) - ({asker} if example.source != CORRECTION else set())
     last = max(rating.rated_at for rating in raters.values())
     return Candidate(example, asker, authors, last, not allowed.isdisjoint(authors))
 
 
-def _example(rated: RatedTurn, domains: Domains) -> Example | str:
+def _example(rated: RatedTurn, domains: Domains, dislikes: bool) -> Example | str:
     """The example, or the reason why there is none: a field of Funnel."""
     standing = [rating for rating in rated.ratings if rating.verdict != 0]
     corrections = {_corrected(rating): rating for rating in standing if _corrected(rating)}
@@ -92,9 +98,18 @@ def _example(rated: RatedTurn, domains: Domains) -> Example | str:
         example = _build(rated, next(iter(corrections)), standing, CORRECTION, domains)
         return replace(example, rejected=visible(_answer(rated, domains)) or None)
     if not ups:
-        return "disliked"
+        return _disliked(rated, standing, domains) if dislikes else "disliked"
     answer = _answer(rated, domains)
     return _build(rated, answer, ups, UP, domains) if answer else "unanswered"
+
+
+def _disliked(rated: RatedTurn, downs: Sequence[Rating], domains: Domains) -> Example | str:
+    """A bad example. What is held out is only measured on, as right: there a bad answer is of no use."""
+    answer = _answer(rated, domains)
+    if not answer:
+        return "unanswered"
+    example = _build(rated, answer, downs, DOWN, domains)
+    return "disliked" if example.held_out else example
 
 
 def _corrected(rating: Rating) -> str:

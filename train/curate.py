@@ -39,7 +39,7 @@ class Funnel:
 
     # not eligible
     withdrawn: int = 0
-    disliked: int = 0  # thumbs down without a word on what would have been right
+    disliked: int = 0  # thumbs down without a word on what would have been right, of no use to this night
     contradictory: int = 0
     unanswered: int = 0
     corrupt: int = 0
@@ -67,6 +67,7 @@ class Rules:
     languages: Sequence[str] = ("en",)
     review: Sequence[str] = ()
     operators: Sequence[str] = ()
+    dislikes: bool = False  # whether the night's method learns from answers that were voted down
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ def curate(
     The same for equal arguments, whatever the memo remembers.
     """
     memo = memo or Memo()
-    candidates, reasons = accept(said.rated, rules.domains, said.opted_out, rules.operators)
+    candidates, reasons = accept(said.rated, rules.domains, said.opted_out, rules.operators, dislikes=rules.dislikes)
     reasons["corrupt"] = len(said.corrupt)
     left: dict[str, int] = {"rated": len(said.rated) + len(said.corrupt)}
     masked: Counter[str] = Counter()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
+from bot.reviews import DOWN
 from model.chat import Message, Role
 
 STARTER, FROZEN = "starter", "frozen"  # sources that ship with CARE: what it is taught, and what it is only measured on
@@ -16,7 +17,7 @@ _HELD_OUT_SHARE = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A prompt as the bot would send it, and the answer that it should get.
+    """A prompt as the bot would send it, and the answer that it should get, or, where it is not `good`, should not get.
 
     `group` is what the split hashes: the conversation it came from, or the document. `messages` end with the question.
     """
@@ -32,6 +33,21 @@ class Example:
     raters: tuple[str, ...] = ()
     brought: bool = False  # the caller of the API brought a system prompt in CARE's place
     rejected: str | None = None  # the answer that was corrected
+
+    @property
+    def good(self) -> bool:
+        """Whether somebody stands for the answer; otherwise it was voted down, and nobody said what would have been right."""
+        return self.source != DOWN
+
+    @property
+    def worse(self) -> str | None:
+        """The answer that was corrected, where the correction says something else: not only with other spaces or capitals."""
+        return None if self.rejected is None or self.repeats else self.rejected
+
+    @property
+    def repeats(self) -> bool:
+        """Whether it is a correction that says what the answer said."""
+        return self.rejected is not None and self.rejected.casefold().split() == self.response.casefold().split()
 
     @property
     def instruction(self) -> str:

@@ -8,7 +8,7 @@ from typing import Literal
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
 from train import near
-from train.collect import UP
+from train.collect import CORRECTION
 from train.examples import Example
 from train.memo import Memo
 
@@ -92,8 +92,9 @@ class Filter:
 
 
 def _first(example: Example, found: Sequence[frozenset[str]]) -> str | None:
-    """The weightiest reason. A refusal that somebody wrote is an answer; one that somebody liked is not."""
-    faults = frozenset().union(*found) - (frozenset() if example.source == UP else {"refusal"})
+    """The weightiest reason. A refusal that somebody wrote is an answer; one that was liked is not, and one that was voted down may have
+    been right."""
+    faults = frozenset().union(*found) - ({"refusal"} if example.source == CORRECTION else frozenset())
     return next((reason for reason in ORDER if reason in faults), None) if found else "length"
 
 

@@ -39,7 +39,8 @@ def _gather(night: Night) -> list[Example]:
     known = known_to_live(night)
     own = shipped(night.domains.system_prompt)
     given = [*own, *public.examples(night.settings.public_data, night.recipe, night.domains.system_prompt)]
-    rules = Rules(night.domains, night.settings.languages, night.settings.review, night.settings.operators)
+    settings = night.settings
+    rules = Rules(night.domains, settings.languages, settings.review, settings.operators, night.recipe.learns_from_dislikes)
     redactor = Redactor(said.user_names, night.settings.names_model, usual_words(own))
     night.names_found = redactor.finds_names
     memo = Memo(night.settings.home / "cache" / "curation.db" if said.rated else None, _rules_version(rules, night.settings.names_model))

@@ -20,12 +20,15 @@ from model.tokens import Tokens
 from train.errors import TooLittleData
 from train.evaluate import encode
 from train.examples import Example
+from train.kinds import PAIRS, Kinds
 from train.packed import PackedTrainer
 from train.recipe import Recipe
 from train.runs import Run
 
 Row = Mapping[str, Sequence[int] | bool]
 _NO_LOSS = -100
+# KTO's paper kept up with a tenth of the good answers. Beyond that a few thumbs would be half of a training.
+_MOST_WEIGHT = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,22 +46,23 @@ class _Answered:
 
     prompt: list[int]
     answer: list[int]
+    good: bool
     rejected: list[int] | None
     times: int
 
 
 def rows(tokens: Tokens, examples: Sequence[Example], recipe: Recipe) -> Rows:
     """What the recipe's method learns from these. Raises TooLittleData when there is nothing of a kind that it needs."""
-    known = [_answered(tokens, example, recipe) for example in examples]
+    usable = [example for example in examples if example.good or recipe.learns_from_dislikes]
+    known = [_answered(tokens, example, recipe) for example in usable]
     fitting = [each for each in known if each is not None]
-    taken = [each for each in fitting if each.rejected is not None] if recipe.method in _PAIRS else fitting
+    pairs = [each for each in fitting if each.rejected is not None]
+    good = sum(each.good for each in fitting)
+    kinds = Kinds(good, len(fitting) - good + len(pairs), len(pairs), sum(example.repeats for example in usable))
+    if (missing := kinds.missing(recipe.method)) is not None:
+        raise TooLittleData(missing)
+    taken = pairs if recipe.method in PAIRS else fitting
     made = [row for each in taken for row in _OF[recipe.method](each) * each.times]
-    if recipe.method in _PAIRS and not taken:
-        raise TooLittleData(
-            f"method = {recipe.method!r} learns from corrections that differ from the answer, and there is none; use sft or kto"
-        )
-    if recipe.method == "kto" and not any(each.rejected for each in taken):
-        raise TooLittleData("method = 'kto' needs answers that were bad as well as good ones, and no answer was corrected; use sft")
     return Rows(made, len(taken), len(known) - len(fitting))
 
 
@@ -67,11 +71,11 @@ def _answered(tokens: Tokens, example: Example, recipe: Recipe) -> _Answered | N
     if item is None:
         return None
     rejected = None
-    if example.rejected is not None and example.rejected.split() != example.response.split():
-        other = encode(tokens, example.instead(example.rejected), recipe.max_tokens)
+    if example.worse is not None:
+        other = encode(tokens, example.instead(example.worse), recipe.max_tokens)
         if other is not None and other.prompt == item.prompt:
             rejected = list(other.answer)
-    return _Answered(list(item.prompt), list(item.answer), rejected, recipe.repeat_people if example.turn_ids else 1)
+    return _Answered(list(item.prompt), list(item.answer), example.good, rejected, recipe.repeat_people if example.turn_ids else 1)
 
 
 def supervised(each: _Answered) -> list[Row]:
@@ -80,7 +84,7 @@ def supervised(each: _Answered) -> list[Row]:
 
 
 def _good_or_bad(each: _Answered) -> list[Row]:
-    found: list[Row] = [{"prompt_ids": each.prompt, "completion_ids": each.answer, "label": True}]
+    found: list[Row] = [{"prompt_ids": each.prompt, "completion_ids": each.answer, "label": each.good}]
     if each.rejected is not None:
         found.append({"prompt_ids": each.prompt, "completion_ids": each.rejected, "label": False})
     return found
@@ -104,7 +108,6 @@ def _whole_pair(each: _Answered) -> list[Row]:
 
 
 _OF = {"sft": supervised, "full": supervised, "kto": _good_or_bad, "dpo": _pair, "orpo": _whole_pair}
-_PAIRS = ("dpo", "orpo")
 
 
 class _Dpo(DPOTrainer):  # type: ignore[misc]  # trl is not typed
@@ -165,10 +168,12 @@ def _orpo(
 
 
 def _weights(found: Sequence[Row]) -> dict[str, float]:
-    """As much weight on what was good as on what was bad (Ethayarajh et al. 2024, arXiv 2402.01306, equation 8)."""
+    """As much weight on what was good as on what was bad (Ethayarajh et al. 2024, arXiv 2402.01306, equation 8), as far as that goes."""
     good = sum(bool(row["label"]) for row in found)
     bad = len(found) - good
-    return {"undesirable_weight": good / bad} if good > bad else {"desirable_weight": bad / good}
+    if good > bad:
+        return {"undesirable_weight": min(good / bad, _MOST_WEIGHT)}
+    return {"desirable_weight": min(bad / good, _MOST_WEIGHT)}
 
 
 def _dealt(found: Sequence[Row], seed: int) -> list[Row]:

@@ -15,6 +15,7 @@ from train.choose import Chosen
 from train.curate import Curated
 from train.examples import Example, Snapshot
 from train.gates import Margin, Memory, Score
+from train.kinds import Kinds, count
 from train.plan import Plan
 from train.progress import Progress
 from train.recipe import Recipe
@@ -77,3 +78,13 @@ class Night:
     why: str = ""
     taught: Sequence[Taught] = ()
     cost: dict[str, float] = field(default_factory=dict)  # seconds by stage
+
+    @property
+    def kinds(self) -> Kinds:
+        """Of what people said and tonight is trained on."""
+        return count(example for example in self.chosen.examples if example.turn_ids)
+
+    @property
+    def review_command(self) -> str:
+        """What shows a reviewer all that this night has waiting: other recipes may not learn from answers that were voted down."""
+        return "care review --recipe …" if self.recipe.learns_from_dislikes else "care review"

@@ -60,12 +60,11 @@ def collect(night: Night) -> None:
 def prepare(night: Night) -> None:
     """Finds the base, the device and the run; ends here when there is too little to learn from."""
     assert night.snapshot is not None
-    if not _enough(night):
+    too_little = _too_little(night)
+    if too_little is not None:
         waiting = len(night.curated.waiting)
-        review = f"; {waiting} wait for a reviewer (`care review`)" if waiting else ""
-        raise TooLittleData(
-            f"{night.new} new accepted examples, a night needs {FEWEST_NEW}{review}; nothing was trained and the shelf is unchanged"
-        )
+        review = f"; {waiting} wait for a reviewer (`{night.review_command}`)" if waiting else ""
+        raise TooLittleData(f"{too_little}{review}; nothing was trained and the shelf is unchanged")
     from model.device import find_device, free_memory  # importing torch takes seconds, which a night without news does not need
 
     identity = _identify(night)
@@ -78,6 +77,16 @@ def prepare(night: Night) -> None:
     merges = night.recipe.merge != "none" and not night.control
     night.run = runs.find_or_make(night.settings.runs, key, night.snapshot, night.started_at.date(), night.live if merges else None)
     night.merged = mergeable(night)
+
+
+def _too_little(night: Night) -> str | None:
+    """What there is too little of, in all or of a kind that the method needs."""
+    if not _enough(night):
+        return f"{night.new} new accepted examples, a night needs {FEWEST_NEW}"
+    missing = night.kinds.missing(night.recipe.method)
+    if missing is not None and night.control:
+        return f"a control is trained without the ratings, and method = {night.recipe.method!r} learns from them alone; use sft"
+    return missing
 
 
 def _enough(night: Night) -> bool:

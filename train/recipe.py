@@ -55,6 +55,11 @@ class Recipe(BaseModel):
         """Whether all weights are trained: what comes of it is a model of its own, and is never served."""
         return self.method == "full"
 
+    @property
+    def learns_from_dislikes(self) -> bool:
+        """Whether an answer that is only known to be bad is of use."""
+        return self.method == "kto"
+
     def facts(self) -> Mapping[str, str | int | float | bool]:
         """The recipe as plain values, for manifests and reports."""
         return dict(self)

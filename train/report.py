@@ -23,14 +23,17 @@ _VERDICTS = {
 }
 _MEANINGS = {
     "rated": "turns that anybody rated",
-    "eligible": "with a thumb up or a correction, and fit to be learned",
+    "eligible": "with a thumb or a correction that counts tonight, and fit to be learned",
     "redacted": "left after personal data was masked",
     "deduplicated": "left without near-duplicates",
     "capped": "left under the caps a person, a thread and a cluster",
     "approved": "left after the reviewers: accepted",
     "trained": "of them trained on tonight",
+    "bad": "of these voted down: what not to answer",
+    "pairs": "of these corrections that differ from the answer",
+    "repeated": "of these corrections that only repeat the answer, but for spaces and capitals: no pair of a better and a worse one",
     "withdrawn": "every rating was taken back",
-    "disliked": "thumbs down, and nobody said what would have been right",
+    "disliked": "thumbs down, and nobody said what would have been right: only kto learns from that",
     "contradictory": "people disagreed",
     "unanswered": "no whole answer to learn",
     "corrupt": "rows of the database that make no sense",
@@ -38,7 +41,7 @@ _MEANINGS = {
     "length": "too long, or nearly empty",
     "unsafe": "asks for a secret, or gives orders to the model",
     "leaked": "repeats the system prompt",
-    "refusal": "a thumb up for a refusal",
+    "refusal": "a thumb for a refusal",
     "language": "in a language that CARE_LANGUAGES does not name",
     "personal": "mostly personal data",
     "duplicate": "nearly the same as another",
@@ -116,9 +119,11 @@ def funnel(night: Night) -> Mapping[str, int]:
     counts = asdict(night.curated.funnel)
     stages = list(counts)[: list(counts).index("approved") + 1]
     rows = night.chosen.examples
+    kinds = {"bad": sum(not each.good for each in rows), "pairs": night.kinds.pairs, "repeated": night.kinds.repeated}
     return {
         **{name: counts[name] for name in stages},
         "trained": sum(bool(example.turn_ids) for example in rows),
+        **{name: n for name, n in kinds.items() if n},
         **{name: n for name, n in counts.items() if name not in stages and n},
         "new": night.new,
         "held_out": len(night.examples) - len(rows),

@@ -54,6 +54,7 @@ class Reviews:
                 "response": each.response,
                 "source": each.source,
                 "why": each.why,
+                "bad": each.bad,
                 "own": reviewer in each.people,
             }
             for each in await self._service.waiting_reviews()

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 from unittest.mock import patch
 
@@ -14,10 +15,13 @@ from playwright.async_api import expect
 
 from bot import cli
 from bot.store import Store
+from bot.turns import Question, Rating, Reply, Status
 from tests.browser import chromium, needs_chromium
 from tests.e2e.serving import CARE, Server
 from tests.train.people import Day
+from train import recipe as recipes
 
+RECIPES = Path(recipes.__file__).with_name("recipes")
 CORRECTIONS = ("Bring the letter to the desk.", "Take it twice a day.", "Ask the nurse first.")
 
 
@@ -69,26 +73,50 @@ def test_nobody_reviews_their_own(home: Path) -> None:
     assert care_here(home, "review", "--approve", "all", "--as", "web:u0").stdout.count("approved") == 2
 
 
+def with_a_bad_answer(home: Path) -> Path:
+    """Somebody votes an answer down; a recipe that learns from that."""
+    with contextlib.closing(Store(home / "care.db")) as store:
+        asked_at = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
+        store.receive(Question("web", "bad", "c-kept", "u9", "May I share my tablets?", asked_at), "t4", "medical")
+        store.finish("t4", Reply("Of course you may.", None, Status.ANSWERED, asked_at))
+        store.rate(Rating("t4", "u9", -1, asked_at))
+    recipe = home / "kto.toml"
+    recipe.write_text((RECIPES / "embedded.toml").read_text().replace('method = "sft"', 'method = "kto"'))
+    return recipe
+
+
+def test_in_a_terminal_a_bad_answer_waits_for_recipes_that_learn_from_it_and_is_shown_as_one(home: Path) -> None:
+    recipe = with_a_bad_answer(home)
+    assert "t4" not in care_here(home, "review", "--list").stdout
+    listed = care_here(home, "review", "--list", "--recipe", str(recipe)).stdout
+    assert "BAD? Of course you may." in listed
+    assert "whoever approves it says that the answer is bad" in listed
+
+
 @needs_chromium
 async def test_on_the_page_by_keyboard(home: Path) -> None:
-    care_here(home, "review", "--list")
+    care_here(home, "review", "--list", "--recipe", str(with_a_bad_answer(home)))
     with Server.scripted(home) as server:
         async with chromium() as browser:
             page = await browser.new_page(viewport={"width": 1000, "height": 800})
             await page.goto(f"{server.url}/ops/review")
-            await expect(page.get_by_test_id("count")).to_have_text("3 to review")
+            await expect(page.get_by_test_id("count")).to_have_text("4 to review")
             if folder := os.environ.get("CARE_SCREENSHOTS"):
                 await page.screenshot(path=f"{folder}/review.png")
             await page.keyboard.press("a")
-            await expect(page.get_by_test_id("count")).to_have_text("2 to review")
+            await expect(page.get_by_test_id("count")).to_have_text("3 to review")
             await page.keyboard.press("e")
             await page.get_by_test_id("response").fill("Twice a day, after a meal.")
             await page.keyboard.press("Control+Enter")
-            await expect(page.get_by_test_id("count")).to_have_text("1 to review")
+            await expect(page.get_by_test_id("count")).to_have_text("2 to review")
             await page.keyboard.press("r")
+            await expect(page.get_by_test_id("what")).to_have_text("What CARE would learn not to answer")
+            await expect(page.get_by_test_id("edit")).to_be_hidden()
+            await page.keyboard.press("e")
+            await page.keyboard.press("a")
             await expect(page.get_by_test_id("empty")).to_be_visible()
         decided = [(row["decision"], row["edited"]) for row in server.rows("SELECT * FROM reviews ORDER BY turn_id")]
-        assert decided == [("approved", None), ("edited", "Twice a day, after a meal."), ("rejected", None)]
+        assert decided == [("approved", None), ("edited", "Twice a day, after a meal."), ("rejected", None), ("approved", None)]
 
 
 async def test_over_http_a_stale_or_foreign_decision_is_refused(home: Path) -> None:
@@ -97,7 +125,7 @@ async def test_over_http_a_stale_or_foreign_decision_is_refused(home: Path) -> N
         async with aiohttp.ClientSession(server.url, cookies={"care_user": "u0"}) as session:
             async with session.get("/api/reviews") as response:
                 waiting = (await response.json())["waiting"]
-            assert [each["own"] for each in waiting] == [True, False, False]
+            assert [(each["own"], each["bad"]) for each in waiting] == [(True, False), (False, False), (False, False)]
             cases = [
                 ("t1", {"sha256": waiting[0]["sha256"], "decision": "approved"}, 409),
                 ("t2", {"sha256": "0" * 64, "decision": "approved"}, 409),

@@ -60,6 +60,13 @@ class Day:
                 self.ask(question, user=f"u{number}"), -1, user=f"u{number}", correction=f"{' '.join(said.sample(WORDS, 9))} {number}."
             )
 
+    def voted_by_many(self, verdict: Verdict, n: int, first: int = 0, domain: str = "telecom") -> None:
+        """Thumbs alone on answers that have nothing in common, each by another person in a conversation of its own."""
+        for number in range(first, first + n):
+            said = Random(number)
+            question, answer = f"{' '.join(said.sample(WORDS, 6))}?", f"{' '.join(said.sample(WORDS, 9))} {number}."
+            self.rate(self.ask(question, answer, user=f"u{number}", domain=domain), verdict, user=f"u{number}")
+
     def corrected(self, pairs: Sequence[tuple[str, str]]) -> None:
         """Questions whose answers people corrected."""
         for question, correction in pairs:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from bot.reviews import DOWN
 from model import weights
 from model.manifest import Lora
 from model.shelf import CONFIG, WEIGHTS, unshelve
@@ -17,7 +18,7 @@ from train.errors import TooLittleData
 from train.evaluate import BASE, measure
 from train.examples import Example
 from train.finetune import finetune
-from train.methods import Rows, rows
+from train.methods import Row, Rows, _weights, rows
 from train.recipe import Recipe
 
 pytestmark = pytest.mark.slow
@@ -34,6 +35,10 @@ def by(method: str, **fields: object) -> Recipe:
 
 def corrected(n: int) -> list[Example]:
     return [replace(example, rejected=f"lazy dog {at}") for at, example in enumerate(examples(n))]
+
+
+def disliked(n: int) -> list[Example]:
+    return [replace(each, id=f"bad-{each.id}", source=DOWN, response=f"lazy dog {at}") for at, each in enumerate(examples(n))]
 
 
 def found(base: Base, given: list[Example], recipe: Recipe) -> Rows:
@@ -57,24 +62,44 @@ def test_a_correction_that_says_the_same_as_the_answer_is_no_pair(base: Base) ->
 
 
 def test_kto_needs_answers_of_both_kinds(base: Base) -> None:
-    with pytest.raises(TooLittleData, match="no answer was corrected"):
-        found(base, examples(3), by("kto"))
+    for given, said in ((examples(3), "3 good and 0 bad"), (disliked(2), "0 good and 2 bad")):
+        with pytest.raises(TooLittleData, match=said):
+            found(base, given, by("kto"))
+
+
+def test_an_answer_that_is_only_known_to_be_bad_is_a_row_of_kto_alone(base: Base) -> None:
+    given = [*corrected(1), *disliked(3)]
+    assert [row["label"] for row in found(base, given, by("kto")).rows] == [True, False, False, False, False]
+    for method in ("sft", "dpo", "orpo"):
+        learned = found(base, given, by(method))
+        assert (len(learned.rows), learned.examples, learned.too_long) == (1, 1, 0), method
+
+
+def test_a_few_thumbs_never_weigh_more_than_ten_times_as_much() -> None:
+    def row(good: bool) -> Row:
+        return {"label": good}
+
+    assert _weights([row(True)] * 30 + [row(False)] * 10) == {"undesirable_weight": 3}
+    assert _weights([row(True)] * 200 + [row(False)]) == {"undesirable_weight": 10}
+    assert _weights([row(True)] + [row(False)] * 200) == {"desirable_weight": 10}
 
 
 @pytest.mark.parametrize("method", ["sft", "kto", "dpo", "orpo"])
-def test_each_method_prefers_the_correction_to_what_was_corrected(base: Base, tmp_path: Path, method: str) -> None:
-    given = corrected(8)
-    made = run(tmp_path / "run")
-    trained = finetune(base, CPU, given, by(method, learning_rate=0.01), made, silent, never)
-    assert trained is not None
-    assert sorted(path.name for path in made.candidate.iterdir() if path.is_dir()) == []
+def test_each_method_prefers_what_was_good_to_what_was_not(base: Base, tmp_path: Path, method: str) -> None:
+    given = [*examples(8), *disliked(8)] if method == "kto" else corrected(8)
+    good_before, bad_before, good_after, bad_after = measured(base, given, by(method, learning_rate=0.01), tmp_path / "run")
+    assert bad_after - good_after > bad_before - good_before + 0.3
+
+
+def measured(base: Base, given: list[Example], recipe: Recipe, folder: Path) -> tuple[float, float, float, float]:
+    """The mean loss of good and bad answers (nats a token) before a training on them, and after it."""
+    made = run(folder)
+    assert finetune(base, CPU, given, recipe, made, silent, never) is not None
+    assert [path for path in made.candidate.iterdir() if path.is_dir()] == []
     contents = {name: (made.candidate / name).read_bytes() for name in (WEIGHTS, CONFIG)}
     lora = unshelve(Lora(draft("n1"), 1, {}, made.candidate), contents)
-    better = measure(base, CPU, {"new": lora}, given, 400, lambda done, total: None)
-    worse = measure(base, CPU, {"new": lora}, [each.instead(str(each.rejected)) for each in given], 400, lambda done, total: None)
-
-    def margin(name: str) -> float:
-        """How much more the better answers are expected than the others (nats a token)."""
-        return sum(bad.loss - good.loss for good, bad in zip(better[name], worse[name], strict=True)) / len(given)
-
-    assert margin("new") > margin(BASE) + 0.3
+    good = [each for each in given if each.good]
+    bad = [each for each in given if not each.good] + [each.instead(each.worse) for each in given if each.worse is not None]
+    losses = [measure(base, CPU, {"new": lora}, part, 400, lambda done, total: None) for part in (good, bad)]
+    before, after = ([sum(score.loss for score in part[name]) / len(part[name]) for part in losses] for name in (BASE, "new"))
+    return before[0], before[1], after[0], after[1]

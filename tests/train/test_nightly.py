@@ -44,7 +44,7 @@ dropout = 0.05
 max_tokens = 1900
 save_every = 3
 gradient_checkpointing = false
-repeat_people = 1
+repeat_people = {repeat_people}
 public_per_source = 0
 held_out = 20
 replay_share = 0.1
@@ -67,7 +67,7 @@ class Nights:
 
     def run(self, *arguments: str, steps: int = 12, kill: str = "", patch: str = "", marks: int = 0, **recipe_says: str) -> int:
         """A night; its exit code, negative for a signal. With `marks` canaries, and the suites."""
-        told = {"merge": "none", "method": "sft", "most_rank": "2", **recipe_says}
+        told = {"merge": "none", "method": "sft", "most_rank": "2", "repeat_people": "1", **recipe_says}
         recipe = self.home / f"{steps}.toml"
         recipe.write_text(RECIPE.format(steps=steps, canaries=marks, **told))
         settings = {"CARE_HOME": str(self.home), "CARE_MODEL": str(self.model), "CARE_DEVICE": "cpu", "OMP_NUM_THREADS": "1"}

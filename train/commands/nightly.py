@@ -152,8 +152,10 @@ def _stop_on_signals(seconds: float) -> _Stop:
 def _said(night: Night) -> str:
     funnel, waiting = night.curated.funnel, len(night.curated.waiting)
     lines = [f"{funnel.rated} rated turns, {funnel.approved} accepted ({night.new} new), {len(night.examples)} examples in all"]
+    if told := night.kinds.for_method(night.recipe.method):
+        lines.append(f"{night.recipe.method:<9} {told}")
     if waiting:
-        lines.append(f"{waiting} wait for a reviewer: `care review`")
+        lines.append(f"{waiting} wait for a reviewer: `{night.review_command}`")
     if night.snapshot is not None:
         lines.append(f"snapshot  {night.snapshot.path}")
     lines.append(f"recipe    {', '.join(f'{name} {value}' for name, value in night.recipe.facts().items())}")

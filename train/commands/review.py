@@ -22,6 +22,11 @@ _KEYS = "[a]pprove  [e]dit  [r]eject  [s]kip  [q]uit"
 @click.option("--approve", multiple=True, metavar="TURN", help="Approve this one; `all` for whatever waits and is not your own.")
 @click.option("--reject", multiple=True, metavar="TURN", help="Reject this one.")
 @click.option("--edit", multiple=True, metavar="TURN TEXT", nargs=2, help="Approve this one with another answer.")
+@click.option(
+    "--recipe",
+    "recipe_name",
+    help="The night's recipe, as `care nightly` takes it: answers voted down wait for those that learn from them.",
+)
 @click.option("--as", "reviewer", metavar="PLATFORM:USER", help="Who reviews; by default this terminal's user (cli:name).")
 @click.option("--json", "as_json", is_flag=True, help="Print what waits, or what was decided, as JSON.")
 def review(
@@ -29,13 +34,14 @@ def review(
     approve: tuple[str, ...],
     reject: tuple[str, ...],
     edit: tuple[tuple[str, str], ...],
+    recipe_name: str | None,
     reviewer: str | None,
     as_json: bool,
 ) -> None:
     """Look at what waits for a reviewer: approve, edit or reject it. Nobody reviews what they asked, rated or corrected."""
     settings = load_settings()
     who = reviewer or operator()
-    fill_the_queue(open_night(settings))
+    fill_the_queue(open_night(settings, recipe_name))
     if not settings.database.exists():
         return click.secho(f"there is no database in {settings.home} yet: nothing waits", err=True)
     with closing(Store(settings.database)) as store:
@@ -84,7 +90,7 @@ def _listed(waiting: Sequence[Waiting]) -> str:
 def _shown(waiting: Waiting) -> str:
     before = [click.style(waiting.input, dim=True)] if waiting.input else []
     head = f"{click.style(waiting.domain, bold=True)} · {waiting.source} · {waiting.why} · turn {waiting.turn_id}"
-    return "\n".join([head, *before, f"Q  {waiting.instruction}", f"A  {waiting.response}"])
+    return "\n".join([head, *before, f"Q  {waiting.instruction}", f"{'BAD?' if waiting.bad else 'A '} {waiting.response}"])
 
 
 def _ask(store: Store, waiting: Sequence[Waiting], who: str) -> None:

@@ -42,6 +42,8 @@ function show() {
   at("before").hidden = !each.input;
   at("input").textContent = each.input;
   at("instruction").textContent = each.instruction;
+  at("what").textContent = each.bad ? "What CARE would learn not to answer" : "What CARE would learn to answer";
+  at("edit").hidden = each.bad;
   at("response").value = each.response;
   edit(false);
 }
@@ -84,7 +86,7 @@ function skip() {
   show();
 }
 
-const KEYS = { a: () => decide("approved"), r: () => decide("rejected"), e: () => edit(true), s: skip };
+const KEYS = { a: () => decide("approved"), r: () => decide("rejected"), e: () => edit(!current().bad), s: skip };
 
 at("approve").addEventListener("click", KEYS.a);
 at("reject").addEventListener("click", KEYS.r);
