@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from bot.reviews import DOWN
 from deploy.measure import show, study
 from deploy.measure.material import GENERAL, OWN
 from deploy.measure.show import Column
@@ -35,9 +36,10 @@ def main(**given: Any) -> None:
     own = [replace(each, id=f"{OWN}/{each.id}", response=str(each.rejected), domain=OWN) for each in items if each.domain != GENERAL]
     found = study.run(setting, variants(setting, rows, [*items, *own]))
     about = (
-        f"{len(rows)} rows are the corrections, and what they correct is what the base wrote to those questions. The halves saw half of "
-        "the rows in half of the steps each, and are then merged. *Over the base's own*: how much likelier the right answer became than "
-        "what the base wrote, and more is better there."
+        f"{len(rows)} rows are the corrections, and what they correct is what the base wrote to those questions; thumbs alone are likes of "
+        "half of the right answers and dislikes of what the base wrote to the others. The halves saw half of the rows in half of the steps "
+        "each, and are then merged. *Over the base's own*: how much likelier the right answer became than what the base wrote, and more is "
+        "better there."
     )
     show.write(setting, "Methods beside each other", about, found, "SFT", more=[apart(found)])
 
@@ -46,6 +48,7 @@ def variants(setting: Setting, rows: Sequence[Example], items: Sequence[Example]
     """The bases, every method, two halves, and every merge of them."""
     bases = [replace(setting.plain_base(quantize), items=items) for quantize in (True, False)]
     trained = [Variant(method.upper(), setting.varied(method=method), rows, items) for method in METHODS]
+    trained.append(Variant("KTO, thumbs alone", setting.varied(method="kto"), thumbs(rows), items))
     if plan.anatomy(setting.base).parameters <= plan.MOST_FULL:
         # A tenth of a LoRA's learning rate, as in the recipe `full`; its checkpoints would take gigabytes.
         whole = setting.varied(method="full", learning_rate=setting.recipe.learning_rate / 10, save_every=setting.recipe.steps + 1)
@@ -54,6 +57,12 @@ def variants(setting: Setting, rows: Sequence[Example], items: Sequence[Example]
     one, other = Variant("SFT, first half", short, rows[::2], items), Variant("SFT, second half", short, rows[1::2], items)
     merged = [Variant(f"halves, {way}", setting.varied(merge=way), (), items, parents=(one, other)) for way in MERGES]
     return [*bases, *trained, one, other, *merged]
+
+
+def thumbs(rows: Sequence[Example]) -> list[Example]:
+    """The same questions where nobody corrects anything: every other right answer is liked, what the base wrote to the others is not."""
+    liked = [replace(each, rejected=None) for each in rows[::2]]
+    return liked + [replace(each, source=DOWN, response=str(each.rejected), rejected=None) for each in rows[1::2]]
 
 
 def corrections(setting: Setting) -> tuple[list[Example], list[Example]]:
