@@ -51,8 +51,9 @@ def variants(setting: Setting, rows: Sequence[Example], items: Sequence[Example]
     trained.append(Variant("KTO, thumbs alone", setting.varied(method="kto"), thumbs(rows), items))
     if plan.anatomy(setting.base).parameters <= plan.MOST_FULL:
         # A tenth of a LoRA's learning rate, as in the recipe `full`; its checkpoints would take gigabytes.
-        whole = setting.varied(method="full", learning_rate=setting.recipe.learning_rate / 10, save_every=setting.recipe.steps + 1)
-        trained.append(Variant("full", whole, rows, items))
+        recipe = setting.recipe
+        whole = {"method": "full", "most_rank": recipe.rank, "learning_rate": recipe.learning_rate / 10, "save_every": recipe.steps + 1}
+        trained.append(Variant("full", setting.varied(**whole), rows, items))
     short = setting.varied(steps=max(1, setting.recipe.steps // 2))
     one, other = Variant("SFT, first half", short, rows[::2], items), Variant("SFT, second half", short, rows[1::2], items)
     merged = [Variant(f"halves, {way}", setting.varied(merge=way), (), items, parents=(one, other)) for way in MERGES]

@@ -20,6 +20,7 @@ from typing import Any
 
 import click
 import torch
+from pydantic import ValidationError
 
 from deploy.measure import material
 from deploy.measure.material import Material
@@ -103,8 +104,11 @@ class Setting:
     material: Material
 
     def varied(self, **changes: object) -> Recipe:
-        """The recipe with something else in it."""
-        return Recipe.model_validate(dict(self.recipe) | changes)
+        """The recipe with something else in it. Raises UsageError for what no recipe may hold."""
+        try:
+            return Recipe.model_validate(dict(self.recipe) | changes)
+        except ValidationError as error:
+            raise click.UsageError(str(error)) from error
 
     def plain_base(self, quantize: bool = True) -> Variant:
         """The model before any training."""
