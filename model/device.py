@@ -38,6 +38,11 @@ class Device:
         return torch.device(self.name)
 
     @property
+    def place(self) -> str | int:
+        """Where weights are read to: the CPU, or the GPU that is this process's own, by its number."""
+        return torch.cuda.current_device() if self.name == "cuda" else self.name
+
+    @property
     def whole(self) -> "Device":
         """The same device for weights that are not quantized: these lie there, and learn, in fp32."""
         return replace(self, dtype=torch.float32)

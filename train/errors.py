@@ -10,6 +10,7 @@ NightError
 ├── RedactorUnusable  2: a model for names that can't be loaded
 ├── NoRoom           14: the disk is full or read-only
 ├── TooLarge         14: the training does not fit into this device, or into this model
+├── Failed            whatever a process that shared the training ended with, in its words
 └── Interrupted      15: stopped; the next night goes on from its last checkpoint
 """
 
@@ -72,6 +73,14 @@ class TooLarge(NightError):
     """The training does not fit into this device, or into this model."""
 
     exit = Exit.MACHINE_CANNOT
+
+
+class Failed(NightError):
+    """A process that shared the training ended with this error."""
+
+    def __init__(self, said: str, code: Exit) -> None:
+        super().__init__(said)
+        self.exit = code  # type: ignore[misc]  # each has its own
 
 
 class Interrupted(NightError):

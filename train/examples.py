@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from bot.reviews import DOWN
 from model.chat import Message, Role
@@ -116,6 +116,17 @@ def write_snapshot(examples: Iterable[Example], folder: Path) -> Snapshot:
         part.write_bytes(content)
         part.replace(path)
     return Snapshot(path.resolve(), digest)
+
+
+def read_snapshot(path: Path) -> list[Example]:
+    """What a snapshot has to train on, in its order; which group an example belonged to it does not say."""
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [_unpacked(row) for row in rows if row["split"] == "train"]
+
+
+def _unpacked(row: Mapping[str, Any]) -> Example:
+    plain = {name: row[name] for name in ("id", "response", "domain", "source", "licence", "rejected")}
+    return Example(**plain, group="", messages=to_messages(row["messages"]), turn_ids=tuple(row["turn_ids"]), raters=tuple(row["raters"]))
 
 
 def texts(examples: Iterable[Example]) -> list[str]:

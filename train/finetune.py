@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from accelerate import PartialState
 from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
 from transformers import (
     PreTrainedModel,
@@ -75,7 +76,8 @@ def finetune(
     trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
     if trainer.state.global_step < recipe.steps:
         return None
-    _save(trainer.model, loaded.tokenizer, run)
+    if trainer.is_world_process_zero():
+        _save(trainer.model, loaded.tokenizer, run)
     losses = tuple(Loss(entry["step"], entry["loss"]) for entry in trainer.state.log_history if "loss" in entry)
     return Trained(losses, found.examples, found.too_long)
 
@@ -152,4 +154,6 @@ class _Watcher(TrainerCallback):  # type: ignore[misc]  # transformers is not ty
             control.should_save = control.should_training_stop = True
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        mark_complete(self._run.checkpoints / f"checkpoint-{state.global_step}", self._run.key)
+        PartialState().wait_for_everyone()  # where several share a training, each leaves its random state
+        if state.is_world_process_zero:
+            mark_complete(self._run.checkpoints / f"checkpoint-{state.global_step}", self._run.key)

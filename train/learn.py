@@ -2,11 +2,14 @@
 
 import json
 import shutil
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 
-from train import canaries, runs
+from train import canaries, runs, several
 from train.errors import Diverged, Interrupted
+from train.examples import Example
 from train.night import Night
+from train.recipe import Recipe
 
 _TOLD = "training.json"
 
@@ -15,36 +18,50 @@ def train(night: Night) -> None:
     """The candidate, from the base, on everything that is not held out."""
     run = night.run
     assert run is not None
-    assert night.base is not None
-    assert night.device is not None
     if not any(runs.is_complete(run.candidate, key) for key in (run.key, _put_away_key(night))):
-        from train.finetune import finetune
-
         shutil.rmtree(run.candidate, ignore_errors=True)
-        marked = canaries.rows(canaries.make(night.recipe.canaries, night.recipe.seed), night.domains.system_prompt)
-        rows = [*(example for example in night.examples if not example.held_out), *marked]
-        total = night.recipe.steps
         try:
-            trained = finetune(
-                night.base,
-                night.device,
-                rows,
-                night.recipe,
-                run,
-                lambda step, loss: night.progress.step(step, total, f"loss {loss:.2f}"),
-                night.stopped,
-            )
+            trained = _finetune(night) if night.processes == 1 else _share(night)
         except Diverged as error:
             night.fault = str(error)
             return
         if trained is None:
             raise Interrupted("stopped while training; `care nightly` goes on from the last checkpoint")
-        runs.write_json(run.candidate / _TOLD, asdict(trained))
+        runs.write_json(run.candidate / _TOLD, trained)
         runs.mark_complete(run.candidate, run.key)
     told = json.loads((run.candidate / _TOLD).read_text())
     night.losses = [runs.Loss(**loss) for loss in told["losses"]]
     night.trained, night.too_long = told["rows"], told["too_long"]
     night.weights = run.candidate
+
+
+def rows(examples: Iterable[Example], recipe: Recipe, system_prompt: str) -> list[Example]:
+    """These, in the order of a snapshot, and the canaries: what is trained on."""
+    marked = canaries.rows(canaries.make(recipe.canaries, recipe.seed), system_prompt)
+    return [*sorted(examples, key=lambda each: each.id), *marked]
+
+
+def _finetune(night: Night) -> Mapping[str, object] | None:
+    from train.finetune import finetune  # torch takes seconds to import
+
+    assert night.run is not None
+    assert night.base is not None
+    assert night.device is not None
+    total, recipe = night.recipe.steps, night.recipe
+
+    def progress(step: int, loss: float) -> None:
+        night.progress.step(step, total, f"loss {loss:.2f}")
+
+    taught = rows((each for each in night.examples if not each.held_out), recipe, night.domains.system_prompt)
+    trained = finetune(night.base, night.device, taught, recipe, night.run, progress, night.stopped)
+    return asdict(trained) if trained is not None else None
+
+
+def _share(night: Night) -> Mapping[str, object] | None:
+    assert night.run is not None
+    assert night.device is not None
+    assert night.snapshot is not None
+    return several.finetune(night.device, night.recipe, night.snapshot, night.run, night.processes, night.stopped)
 
 
 def put_away(night: Night) -> None:

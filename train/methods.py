@@ -207,6 +207,7 @@ def _common(device: Device, recipe: Recipe, run: Run) -> dict[str, Any]:
         "bf16": device.name == "cuda" and device.dtype == torch.bfloat16,
         "use_cpu": device.name == "cpu",
         "optim": "adamw_torch",
+        "ddp_find_unused_parameters": False,  # nothing that learns is left out of a pass
         "dataloader_pin_memory": device.name == "cuda",
         "disable_tqdm": True,
         "report_to": [],

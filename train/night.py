@@ -41,6 +41,7 @@ class Night:
     stopped: Callable[[], bool]
     started_at: datetime
     control: bool = False
+    processes: int = 1  # that share the training, each on a device of its own
 
     # collect
     curated: Curated = field(default_factory=Curated)

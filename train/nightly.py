@@ -23,7 +23,7 @@ from train.choose import choose, measured
 from train.combine import combine, mergeable, merged_in
 from train.errors import Interrupted, TooLittleData
 from train.examples import texts, write_snapshot
-from train.foresee import foresee, longest
+from train.foresee import foresee, free, longest
 from train.gather import ask_for_reviews, gather, known_to_live
 from train.learn import put_away, train
 from train.night import Night
@@ -65,13 +65,12 @@ def prepare(night: Night) -> None:
         waiting = len(night.curated.waiting)
         review = f"; {waiting} wait for a reviewer (`{night.review_command}`)" if waiting else ""
         raise TooLittleData(f"{too_little}{review}; nothing was trained and the shelf is unchanged")
-    from model.device import find_device, free_memory  # importing torch takes seconds, which a night without news does not need
+    from model.device import find_device  # importing torch takes seconds, which a night without news does not need
 
     identity = _identify(night)
     night.device = find_device(night.settings.device)
     assert night.base is not None
-    free = free_memory(night.device)
-    night.plan = plan.require(plan.anatomy(night.base), night.recipe, longest(night), free, night.device.name)
+    night.plan = plan.require(plan.anatomy(night.base), night.recipe, longest(night), free(night), night.device.name)
     night.live = night.shelf.live()
     key = runs.run_key(night.snapshot, night.recipe, identity, control=night.control)
     merges = night.recipe.merge != "none" and not night.control

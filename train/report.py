@@ -86,6 +86,7 @@ def result(night: Night) -> Mapping[str, object]:
         "snapshot_sha256": night.snapshot.sha256 if night.snapshot else None,
         "recipe": dict(night.recipe.facts()),
         "control": night.control,
+        "processes": night.processes,
         "masked": dict(night.curated.masked),
         "names_model": night.names_found,
         "plan": {**asdict(night.plan), "total": night.plan.total, "operations": night.operations, "seconds": night.foreseen_seconds}

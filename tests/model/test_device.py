@@ -76,3 +76,9 @@ def test_a_device_that_is_listed_but_fails_at_its_first_kernel_is_refused(monkey
     monkeypatch.setattr(torch, "ones", no_kernel)
     with pytest.raises(DeviceUnusable, match="no kernel image"):
         find_device("cpu")
+
+
+def test_each_process_reads_its_weights_to_its_own_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By substitution: no GPU has run this."""
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 3)
+    assert (Device("cuda", torch.float16).place, Device("cpu", torch.float32).place) == (3, "cpu")

@@ -20,6 +20,7 @@ from bot.store import Store
 from bot.turns import now
 from model.shelf import Shelf
 from train import recipe as recipes
+from train import several
 from train.commands.beside import step_back
 from train.errors import TooLittleData
 from train.gates import ask_for_more
@@ -46,14 +47,20 @@ _EXITS = {"promoted": Exit.DONE, "control": Exit.DONE, "kept": Exit.GATE_REFUSED
 @click.option(
     "--until", type=click.DateTime(["%H:%M"]), help="Stop by this time of day (06:00) at a checkpoint, which the next start goes on from."
 )
+@click.option(
+    "--processes",
+    type=click.IntRange(1, 64),
+    default=1,
+    help="Train in so many processes, each on a GPU of its own; they share a step's passes (`accumulate` of the recipe).",
+)
 @click.option("--control", is_flag=True, help="Train without the ratings, same seed and steps, to compare with; never goes live.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def nightly(recipes_named: tuple[str, ...], dry_run: bool, until: datetime | None, control: bool, as_json: bool) -> int:
+def nightly(recipes_named: tuple[str, ...], dry_run: bool, until: datetime | None, processes: int, control: bool, as_json: bool) -> int:
     """Learn from what people said: train a LoRA, measure it, and make it live if it is better."""
     if len(recipes_named) > 1:
         raise click.UsageError(f"--recipe is given {len(recipes_named)} times ({', '.join(recipes_named)}); a night has one")
     settings = load_settings()
-    night = open_night(settings, *recipes_named, control=control, until=until)
+    night = open_night(settings, *recipes_named, control=control, until=until, processes=processes)
     if dry_run:
         run(night, PLAN)
     else:
@@ -76,17 +83,22 @@ def nightly(recipes_named: tuple[str, ...], dry_run: bool, until: datetime | Non
     return _EXITS[night.verdict] if night.verdict is not None else Exit.DONE
 
 
-def open_night(settings: Settings, recipe_name: str | None = None, *, control: bool = False, until: datetime | None = None) -> Night:
+def open_night(
+    settings: Settings, recipe_name: str | None = None, *, control: bool = False, until: datetime | None = None, processes: int = 1
+) -> Night:
     """A night that knows nothing yet. Raises RecipeInvalid."""
+    recipe = recipes.load(recipe_name or recipes.default_name(settings.model))
+    several.require(recipe, processes)
     return Night(
         settings=settings,
-        recipe=recipes.load(recipe_name or recipes.default_name(settings.model)),
+        recipe=recipe,
         domains=domains.load(),
         shelf=Shelf(settings.loras),
         progress=Progress(),
         stopped=_stop_on_signals(_seconds_until(until)),
         started_at=now(),
         control=control,
+        processes=processes,
     )
 
 
@@ -101,7 +113,7 @@ def _wider(night: Night) -> Night | None:
         return None
     click.echo(f"rank {recipe.rank} learned too little; again with {2 * recipe.rank} …", err=True)
     wider = recipe.model_copy(update={"rank": 2 * recipe.rank, "alpha": 2 * recipe.alpha})
-    return Night(night.settings, wider, night.domains, night.shelf, Progress(), night.stopped, now(), night.control)
+    return Night(night.settings, wider, night.domains, night.shelf, Progress(), night.stopped, now(), night.control, night.processes)
 
 
 def _finish_forgetting(night: Night) -> None:
