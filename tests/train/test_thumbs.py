@@ -29,7 +29,7 @@ def test_thumbs_alone_teach_a_kto_night_what_not_to_answer_and_change_nothing_fo
         db.execute("UPDATE turns SET answer = upper(answer) WHERE id IN (SELECT turn_id FROM ratings WHERE verdict = -1)")
     assert nights.run("--dry-run", "--json") == 0
     assert nights.result["snapshot_sha256"] == before
-    assert nights.run("--json", method="kto", repeat_people="8") in (0, 11), nights.said
+    assert nights.run("--json", steps=6, method="kto", repeat_people="8") in (0, 11), nights.said
     told = nights.result
     rows = [json.loads(line) for line in Path(str(told["snapshot"])).read_text().splitlines()]
     bad = [row for row in rows if row["source"] == DOWN]
