@@ -131,22 +131,22 @@ def trainer(
     """The recipe's method, ready to train what is not frozen of a network: a LoRA, or all of it."""
     common = _common(device, recipe, run)
     if recipe.method == "sft":
-        return PackedTrainer(network, args=TrainingArguments(**common), train_dataset=list(found))
+        return PackedTrainer(network, args=_on_one(TrainingArguments(**common)), train_dataset=list(found))
     _use_triton(device.triton)
     common["max_length"] = None  # what is too long was left out: nothing is cut
     if recipe.method == "full":  # all weights: the packed one holds the head to be frozen
-        config = SFTConfig(**common, dataset_kwargs={"skip_prepare_dataset": True})
+        config = _on_one(SFTConfig(**common, dataset_kwargs={"skip_prepare_dataset": True}))
         return SFTTrainer(model=network, args=config, train_dataset=Dataset.from_list(list(found)), processing_class=tokenizer)
     if recipe.method == "kto":
         return _Kto(
             model=network,
-            args=KTOConfig(**common, beta=recipe.beta, train_sampling_strategy="sequential", **_weights(found)),
+            args=_on_one(KTOConfig(**common, beta=recipe.beta, train_sampling_strategy="sequential", **_weights(found))),
             train_dataset=Dataset.from_list(_mismatched(_dealt(found, recipe.seed), recipe.batch_size)),
             processing_class=tokenizer,
         )
     if recipe.method == "dpo":
         # With the likelihood of the better answer, which DPO alone may lower too (Pang et al. 2024, arXiv 2404.19733).
-        config = DPOConfig(**common, beta=recipe.beta, loss_type=["sigmoid", "sft"], loss_weights=[1.0, 1.0])
+        config = _on_one(DPOConfig(**common, beta=recipe.beta, loss_type=["sigmoid", "sft"], loss_weights=[1.0, 1.0]))
         return _Dpo(model=network, args=config, train_dataset=Dataset.from_list(list(found)), processing_class=tokenizer)
     return _orpo(network, tokenizer, found, common, recipe)
 
@@ -163,8 +163,14 @@ def _orpo(
 
     said = {"prompt": "", "chosen": "", "rejected": ""}  # it looks for a template to apply
     dataset = Dataset.from_list([{**said, **row} for row in found])
-    config = ORPOConfig(**{**common, "max_length": recipe.max_tokens}, beta=recipe.beta)
+    config = _on_one(ORPOConfig(**{**common, "max_length": recipe.max_tokens}, beta=recipe.beta))
     return Orpo(model=network, args=config, train_dataset=dataset, processing_class=tokenizer)
+
+
+def _on_one(config: TrainingArguments) -> TrainingArguments:
+    """A process trains on one device; on all that it sees, the Trainer would cut batches apart, whose rows lie behind one another."""
+    config._n_gpu = min(config.n_gpu, 1)
+    return config
 
 
 def _weights(found: Sequence[Row]) -> dict[str, float]:

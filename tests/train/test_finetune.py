@@ -215,6 +215,17 @@ def test_the_precision_of_training_follows_the_device(device: Device, fp16: bool
     assert (asked["fp16"], asked["bf16"], asked["use_cpu"]) == (fp16, bf16, device.name == "cpu")
 
 
+def test_a_process_that_sees_several_gpus_trains_on_one(tmp_path: Path) -> None:
+    """By substitution: no GPU has run this."""
+    from transformers import TrainingArguments
+
+    from train.methods import _on_one
+
+    asked = TrainingArguments(str(tmp_path), use_cpu=True)
+    asked._n_gpu = 4
+    assert _on_one(asked).train_batch_size == asked.per_device_train_batch_size
+
+
 def test_below_compute_capability_7_trl_computes_its_loss_without_triton(monkeypatch: pytest.MonkeyPatch) -> None:
     import trl
 
