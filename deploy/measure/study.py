@@ -241,7 +241,8 @@ def _finetune(setting: Setting, variant: Variant, run: Run) -> Trained:
         times.append(time.monotonic())
         _say(f"{variant.name}: step {step} of {variant.recipe.steps}, loss {loss:.2f}")
 
-    found = finetune(setting.base, setting.device, variant.rows, variant.recipe, run, progress, lambda: False, quantize=variant.quantize)
+    device = _device(setting, variant)
+    found = finetune(setting.base, device, variant.rows, variant.recipe, run, progress, lambda: False, quantize=variant.quantize)
     assert found is not None  # nobody stops it
     # Of all steps, where some were done before it was killed; what loading takes is not training.
     seconds = (times[-1] - times[0]) / max(1, len(times) - 1) * variant.recipe.steps
