@@ -28,7 +28,10 @@ def main(**given: Any) -> None:
         mine, measured = ([each for each in part if each.domain == domain] for part in (rows, items))
         trained.append(Variant(domain, setting.varied(steps=third, warmup_steps=warm), mine, measured))
     found = study.run(setting, [replace(setting.plain_base(), items=items), *trained])
-    about = f"{len(rows)} rows: one LoRA on all of them, or one on the rows of each domain in its share of the steps and of the warm-up, measured on that domain."
+    about = (
+        f"{len(rows)} rows: one LoRA on all of them, or one on the rows of each domain in its share of the steps and of the warm-up, "
+        "measured on that domain."
+    )
     show.write(setting, "One LoRA against one a domain", about, _together(found, domains), _ONE, by_domain=True)
 
 
