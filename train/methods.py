@@ -132,7 +132,7 @@ def trainer(
     common = _common(device, recipe, run)
     if recipe.method == "sft":
         return PackedTrainer(network, args=_on_one(TrainingArguments(**common)), train_dataset=list(found))
-    _use_triton(device.triton)
+    use_triton(device.triton)
     common["max_length"] = None  # what is too long was left out: nothing is cut
     if recipe.method == "full":  # all weights: the packed one holds the head to be frozen
         config = _on_one(SFTConfig(**common, dataset_kwargs={"skip_prepare_dataset": True}))
@@ -220,7 +220,7 @@ def _common(device: Device, recipe: Recipe, run: Run) -> dict[str, Any]:
     }
 
 
-def _use_triton(usable: bool) -> None:
+def use_triton(usable: bool) -> None:
     """trl computes its losses with Triton on any CUDA device; Triton needs compute capability 7.0."""
     if usable:
         return

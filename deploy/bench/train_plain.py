@@ -1,6 +1,7 @@
 """The plain TRL script that CARE's training is measured beside: QLoRA as TRL's documentation shows it, on the same rows.
 
-One JSON object on stdout: the end of each step in seconds, its loss, the tokens read until then, and the peak memory of the process.
+In the precision that the device computes fastest in, as CARE's. One JSON object on stdout: the end of each step in seconds, its loss, the
+tokens read until then, and the peak memory of the process.
 """
 
 import json
@@ -17,6 +18,9 @@ from peft import LoraConfig
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
+from model.device import Device, find_device
+from train.methods import use_triton
+
 
 class Ends(TrainerCallback):  # type: ignore[misc]  # transformers is not typed
     """When each step ended."""
@@ -28,13 +32,19 @@ class Ends(TrainerCallback):  # type: ignore[misc]  # transformers is not typed
         self.at.append(time.monotonic())
 
 
+def precision(device: Device) -> dict[str, bool]:
+    """TRL's own default is bf16 on every device, also where that is emulated."""
+    return {"fp16": device.dtype == torch.float16, "bf16": device.dtype == torch.bfloat16}
+
+
 def main(model: Path, rows: Path, recipe: dict[str, Any]) -> None:
     """Trains on the "rows" of a JSON file, each {input_ids, labels}."""
-    half = torch.bfloat16
+    device = find_device("auto")
+    use_triton(device.triton)
     network = AutoModelForCausalLM.from_pretrained(
         model,
-        dtype=half,
-        quantization_config=BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=half),
+        dtype=device.dtype,
+        quantization_config=BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=device.dtype),
     )
     lora = LoraConfig(r=recipe["rank"], lora_alpha=recipe["alpha"], lora_dropout=recipe["dropout"], target_modules="all-linear")
     ends = Ends()
@@ -56,7 +66,8 @@ def main(model: Path, rows: Path, recipe: dict[str, Any]) -> None:
             save_strategy="no",
             disable_tqdm=True,
             report_to=[],
-            use_cpu=not torch.cuda.is_available(),
+            use_cpu=device.name == "cpu",
+            **precision(device),
         )
         trainer = SFTTrainer(
             model=network,
@@ -66,6 +77,10 @@ def main(model: Path, rows: Path, recipe: dict[str, Any]) -> None:
             peft_config=lora,
             callbacks=[ends],
         )
+        if device.dtype != torch.bfloat16:
+            for parameter in trainer.model.parameters():  # TRL makes a LoRA bf16, which the scaler of fp16 refuses and fp32 is slowed by
+                if parameter.requires_grad:
+                    parameter.data = parameter.data.float()
         trainer.train()
     logs = [each for each in trainer.state.log_history if "loss" in each]
     peak = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

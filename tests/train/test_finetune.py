@@ -229,12 +229,12 @@ def test_a_process_that_sees_several_gpus_trains_on_one(tmp_path: Path) -> None:
 def test_below_compute_capability_7_trl_computes_its_loss_without_triton(monkeypatch: pytest.MonkeyPatch) -> None:
     import trl
 
-    from train.methods import _use_triton
+    from train.methods import use_triton
 
     monkeypatch.setattr(trl.kernels.chunked_logprob, "_TRITON_AVAILABLE", True)
     monkeypatch.setattr(trl.trainer.utils, "is_triton_available", lambda: True)
-    _use_triton(True)
+    use_triton(True)
     assert trl.trainer.utils.is_triton_available()
-    _use_triton(False)
+    use_triton(False)
     assert not trl.trainer.utils.is_triton_available()
     assert not trl.kernels.chunked_logprob._TRITON_AVAILABLE
