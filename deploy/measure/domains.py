@@ -8,7 +8,8 @@ import click
 
 from deploy.measure import show, study
 from deploy.measure.material import GENERAL
-from deploy.measure.study import Result, Trained, Variant
+from deploy.measure.study import Result, Variant
+from deploy.measure.trained import Trained
 
 _ONE, _EACH = "one LoRA", "one LoRA a domain"
 
@@ -51,6 +52,7 @@ def _together(found: Mapping[str, Result], domains: list[str]) -> dict[str, Resu
                 sum(each.seconds for each in trained),
                 max(each.peak_bytes for each in trained),
             ),
+            measured_on=max((each.measured_on for each in own if each.measured_on), default=None),
         )
     return whole
 

@@ -7,7 +7,6 @@ import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -51,7 +50,7 @@ def write(
     """
     against = [name for name in (BASE, reference) if name in results]
     columns = [*(minus(results, name) for name in against), *more, *_forgotten(results)]
-    text = [f"{_command(setting)} {about} {_sizes(setting, results)}", "", *table(results, columns, reference)]
+    text = [f"{_command(setting)}, {_days(results)}. {about} {_sizes(setting, results)}", "", *table(results, columns, reference)]
     domains = sorted({score.domain for score in _of(results[BASE], None)}) if by_domain else []
     parts = [{domain: minus(results, name, domain) for domain in domains} for name in against]
     for name, found in zip(against, parts, strict=True):
@@ -112,7 +111,13 @@ def _command(setting: Setting) -> str:
     said = [option for option in context.command.params if context.get_parameter_source(str(option.name)) == ParameterSource.COMMANDLINE]
     words = [word for each in said if each.name not in _NO_MATTER for word in (each.opts[0], str(context.params[str(each.name)]))]
     options = f" (`{shlex.join(words)}`)" if words else ""
-    return f"`make measure-{setting.name}`{options}, {datetime.now(UTC).date()}."
+    return f"`make measure-{setting.name}`{options}"
+
+
+def _days(results: Mapping[str, Result]) -> str:
+    """The day on which all was measured, or the first and the last."""
+    days = sorted({result.measured_on for result in results.values() if result.measured_on})
+    return " to ".join(map(str, dict.fromkeys([*days[:1], *days[-1:]])))
 
 
 def _sizes(setting: Setting, results: Mapping[str, Result]) -> str:

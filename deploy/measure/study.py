@@ -4,8 +4,6 @@ A study that was killed does what is missing when it is started again; `--only` 
 came to is kept under the hash of all it depends on but the code: after a change of the code remove the study's folder.
 """
 
-import ctypes
-import gc
 import hashlib
 import json
 import os
@@ -14,16 +12,16 @@ import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import click
-import torch
 from pydantic import ValidationError
 
 from deploy.measure import material
 from deploy.measure.material import Material
+from deploy.measure.trained import Trained, peak, reset_peak
 from model import weights
 from model.device import Device, find_device
 from model.manifest import Draft, Lora, Unshelved
@@ -65,24 +63,14 @@ class Variant:
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
-    """How a training went: losses by step, seconds and peak memory of all its steps. Of a merge, of merging."""
-
-    losses: Sequence[float]
-    rows: int
-    steps: int
-    seconds: float
-    peak_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
 class Result:
-    """What a variant came to on its items."""
+    """What a variant came to on its items, and the day it was measured."""
 
     name: str
     scores: Sequence[Score]
     trained: Trained | None
     own_base: str = BASE
+    measured_on: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +174,7 @@ def _do(setting: Setting, variant: Variant) -> None:
         setting.folder / f"{_file_name(variant)}.json",
         {
             "key": _key(setting, variant),
+            "measured_at": datetime.now(UTC).isoformat(),
             "trained": asdict(trained) if trained else None,
             "scores": [asdict(score) for score in scores],
         },
@@ -193,11 +182,14 @@ def _do(setting: Setting, variant: Variant) -> None:
 
 
 def _known(setting: Setting, variant: Variant) -> Result | None:
-    kept = _kept(setting.folder / f"{_file_name(variant)}.json", None if setting.as_kept else _key(setting, variant))
+    path = setting.folder / f"{_file_name(variant)}.json"
+    kept = _kept(path, None if setting.as_kept else _key(setting, variant))
     if kept is None:
         return None
     trained = Trained(**kept["trained"]) if kept["trained"] else None
-    return Result(variant.name, [Score(**score) for score in kept["scores"]], trained, variant.own_base)
+    written = datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat()  # of results that don't say when
+    day = datetime.fromisoformat(kept.get("measured_at", written)).date()
+    return Result(variant.name, [Score(**score) for score in kept["scores"]], trained, variant.own_base, day)
 
 
 def _kept(path: Path, key: str | None) -> Mapping[str, Any] | None:
@@ -227,7 +219,7 @@ def _trained(setting: Setting, variant: Variant) -> Trained:
     folder.mkdir(exist_ok=True)
     for parent in variant.parents or ():
         _trained(setting, parent)
-    _reset_peak()
+    reset_peak()
     made = _merge(setting, variant, folder) if variant.parents else _finetune(setting, variant, Run(folder, key))
     write_json(folder / "trained.json", {"key": key, "trained": asdict(made)})
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
@@ -246,7 +238,7 @@ def _finetune(setting: Setting, variant: Variant, run: Run) -> Trained:
     assert found is not None  # nobody stops it
     # Of all steps, where some were done before it was killed; what loading takes is not training.
     seconds = (times[-1] - times[0]) / max(1, len(times) - 1) * variant.recipe.steps
-    return Trained([each.loss for each in found.losses], found.rows, variant.recipe.steps, seconds, _peak())
+    return Trained([each.loss for each in found.losses], found.rows, variant.recipe.steps, seconds, peak())
 
 
 def _merge(setting: Setting, variant: Variant, folder: Path) -> Trained:
@@ -258,7 +250,7 @@ def _merge(setting: Setting, variant: Variant, folder: Path) -> Trained:
     made = merge.merged(merge.read(one), merge.read(other), way, variant.recipe.merge_share, variant.recipe.rank)
     merge.write(made, one, folder / "candidate")
     rows, steps = (sum(counts) for counts in zip(*((len(each.rows), each.recipe.steps) for each in variant.parents), strict=True))
-    return Trained([], rows, steps, time.monotonic() - began, _peak())
+    return Trained([], rows, steps, time.monotonic() - began, peak())
 
 
 def _measured(setting: Setting, variant: Variant) -> list[Score]:
@@ -305,22 +297,3 @@ def _file_name(variant: Variant) -> str:
 
 def _say(what: str) -> None:
     click.echo(f"{datetime.now(UTC):%H:%M:%S} {what}", err=True)
-
-
-def _reset_peak() -> None:
-    """What was freed goes back to the system first, where its C library can do that."""
-    gc.collect()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
-    if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-
-
-def _peak() -> int:
-    """Bytes: of the GPU where there is one, else of the process."""
-    if torch.cuda.is_available():
-        return int(torch.cuda.max_memory_allocated())
-    [line] = [line for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines() if line.startswith("VmHWM:")]
-    return int(line.split()[1]) * 1024

@@ -1,6 +1,9 @@
 """A study on a tiny model: what it writes into the page, and what it does not do twice."""
 
+import json
+import os
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -63,11 +66,23 @@ def test_a_study_writes_its_own_section_and_a_chart_and_trains_nothing_twice(
     assert trainings == [1, 2]
     text = page.read_text()
     assert text.startswith("# Results\nBefore.\n\n## Steps\n<!-- steps -->\n`make measure-steps` (`")
+    assert f"`), {datetime.now(UTC).date()}. The same 3 rows" in text
     assert text.endswith("<!-- /steps -->\nA conclusion.\n\n<!-- rank -->\nanother\n<!-- /rank -->\n")
     assert "old" not in text
     assert "Measured on 3 held-out items (1 banking, 1 medical, 1 telecom)" in text
     assert all(f"| {name} |" in text for name in ("base", "1 steps", "2 steps"))
     assert all((page.parent / name).stat().st_size > 5000 for name in ("steps.png", "steps-losses.png"))
+    first = tmp_path / "kept" / "steps" / "base.json"
+    older = json.loads(first.read_text()) | {"measured_at": "2026-01-02T23:00:00+00:00"}
+    first.write_text(json.dumps(older))
+    measure_steps("--steps-list", "1,2", "--as-kept")
+    assert f"`), 2026-01-02 to {datetime.now(UTC).date()}. The same" in page.read_text()
+    for path in (tmp_path / "kept" / "steps").glob("*.json"):
+        path.write_text(json.dumps({name: part for name, part in json.loads(path.read_text()).items() if name != "measured_at"}))
+        os.utime(path, (0, 0))
+    measure_steps("--steps-list", "1,2", "--as-kept")
+    assert "`), 1970-01-01. The same" in page.read_text()
+    assert trainings == [1, 2]
 
 
 def test_better_and_worse_are_said_where_the_interval_and_ten_items_prove_it_only() -> None:
