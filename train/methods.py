@@ -188,9 +188,13 @@ def _dealt(found: Sequence[Row], seed: int) -> list[Row]:
 
 
 def _mismatched(found: Sequence[Row], batch: int) -> list[Row]:
-    """Each with the answer before it in its batch: what KTO measures its drift from the base on."""
-    parts = (found[at : at + batch] for at in range(0, len(found), batch))
-    return [{**row, "KL_completion_ids": part[at - 1]["completion_ids"]} for part in parts for at, row in enumerate(part)]
+    """Each with the answer before it in its batch, what KTO measures its drift from the base on; alone in the last, with one of another."""
+    made: list[Row] = []
+    for begin in range(0, len(found), batch):
+        part = found[begin : begin + batch]
+        before = [part[-1] if len(part) > 1 else found[begin - 1], *part]
+        made += [{**row, "KL_completion_ids": other["completion_ids"]} for other, row in zip(before, part, strict=False)]
+    return made
 
 
 def _common(device: Device, recipe: Recipe, run: Run) -> dict[str, Any]:

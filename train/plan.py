@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from train.errors import TooLarge
-from train.recipe import Recipe
+from train.recipe import FEWEST_OF_KTO, Recipe
 
 if TYPE_CHECKING:  # torch takes seconds to import
     from model.weights import Base
@@ -139,15 +139,16 @@ def _require_size(anatomy: Anatomy, recipe: Recipe) -> None:
 def _smaller(recipe: Recipe) -> Iterator[Recipe]:
     """The same training in less memory: fewer rows at a time, activations computed again, shorter rows, then a LoRA; the mildest first."""
     batch, times = recipe.batch_size, recipe.accumulate
+    fewest = FEWEST_OF_KTO if recipe.method == "kto" else 1
     for checkpointing in sorted({recipe.gradient_checkpointing, True}):
         rows = batch
-        while rows >= 1:
+        while rows >= fewest:
             fewer = {"batch_size": rows, "accumulate": times * batch // rows, "gradient_checkpointing": checkpointing}
             yield recipe.model_copy(update=fewer)
             rows //= 2
     tokens = recipe.max_tokens // 2
     while tokens >= _FEWEST_TOKENS:
-        smallest = {"batch_size": 1, "accumulate": times * batch, "gradient_checkpointing": True, "max_tokens": tokens}
+        smallest = {"batch_size": fewest, "accumulate": times * batch // fewest, "gradient_checkpointing": True, "max_tokens": tokens}
         yield recipe.model_copy(update=smallest)
         tokens //= 2
     if recipe.whole:

@@ -3,13 +3,17 @@
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from train.errors import RecipeInvalid
 
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
 _SHIPPED = Path(__file__).with_name("recipes")
+FEWEST_OF_KTO = 2  # rows in one pass: with one alone, what it compares would be the row itself
 
 
 class Recipe(BaseModel):
@@ -29,7 +33,7 @@ class Recipe(BaseModel):
     rank: Annotated[int, Field(ge=1, le=256)]
     most_rank: Annotated[int, Field(ge=1, le=256)]  # as long as that is all the gates ask for, the night trains again with twice the rank
     alpha: Annotated[int, Field(ge=1, le=1024)]
-    dropout: Annotated[float, Field(ge=0, lt=1)]
+    dropout: Annotated[float, Field(ge=0, le=0.9)]
     max_tokens: Annotated[int, Field(ge=64, le=131_072)]  # of a prompt with its answer
     save_every: Annotated[int, Field(ge=1)]  # steps between two checkpoints
     gradient_checkpointing: bool
@@ -41,14 +45,14 @@ class Recipe(BaseModel):
     samples: Annotated[int, Field(ge=0, le=100)]  # answers written side by side for the report, of each end
     merge: Literal["none", "linear", "ties", "slerp"]  # how the new LoRA and the one that is live become one (train/merge.py)
     merge_share: Annotated[float, Field(gt=0, lt=1)]  # of the live one in that
-    seed: int
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
 
-    @field_validator("most_rank", "merge")
+    @field_validator("batch_size", "warmup_steps", "most_rank", "merge")
     @classmethod
-    def _of_a_lora(cls, value: int | str, info: ValidationInfo) -> int | str:
-        if info.data.get("method") != "full" or value in ("none", info.data.get("rank")):
-            return value
-        raise ValueError("method = 'full' makes no LoRA: set merge = \"none\", and most_rank to the rank, which means nothing here")
+    def _with_the_others(cls, value: int | str, info: ValidationInfo) -> int | str:
+        if (fault := _conflict(str(info.field_name), value, info.data)) is not None:
+            raise ValueError(fault)
+        return value
 
     @property
     def whole(self) -> bool:
@@ -76,11 +80,27 @@ def load(name: str) -> Recipe:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeInvalid(f"{path} is no TOML: {error}") from error
     except ValidationError as error:
-        raise RecipeInvalid("\n".join(_fault(path, fault["loc"], fault["msg"], fault["input"]) for fault in error.errors())) from error
+        raise RecipeInvalid("\n".join(_fault(path, fault) for fault in error.errors())) from error
 
 
-def _fault(path: Path, where: tuple[int | str, ...], message: str, value: object) -> str:
-    return f"{path}: {'.'.join(map(str, where))} = {value!r}: {message}"
+def _fault(path: Path, fault: "ErrorDetails") -> str:
+    where = ".".join(map(str, fault["loc"]))
+    value = "" if fault["type"] == "missing" else f" = {fault['input']!r}"
+    return f"{path}: {where}{value}: {fault['msg']}"
+
+
+def _conflict(name: str, value: int | str, before: Mapping[str, Any]) -> str | None:
+    """Why a value does not go with those of the fields before it."""
+    number = value if isinstance(value, int) else 0
+    if name == "batch_size" and before.get("method") == "kto" and number < FEWEST_OF_KTO:
+        return f"method = 'kto' compares the rows of a batch with one another: set {FEWEST_OF_KTO} at least"
+    if name == "warmup_steps" and number > before.get("steps", number):
+        return f"the learning rate would never be reached in steps = {before['steps']}"
+    if before.get("method") == "full" and name in ("most_rank", "merge") and value not in ("none", before.get("rank", value)):
+        return "method = 'full' makes no LoRA: set merge = \"none\", and most_rank to the rank, which means nothing here"
+    if name == "most_rank" and number < before.get("rank", number):
+        return f"the night starts with rank = {before['rank']}: set most_rank to that at least"
+    return None
 
 
 def default_name(model: str) -> str:

@@ -91,10 +91,12 @@ class Setting:
     results: Path
     material: Material
 
-    def varied(self, **changes: object) -> Recipe:
-        """The recipe with something else in it. Raises UsageError for what no recipe may hold."""
+    def varied(self, steps: int | None = None, **changes: object) -> Recipe:
+        """The recipe with something else in it; it warms up in its steps at most. Raises UsageError for what no recipe may hold."""
+        steps = self.recipe.steps if steps is None else steps
+        fitting = {"steps": steps, "warmup_steps": min(self.recipe.warmup_steps, steps)}
         try:
-            return Recipe.model_validate(dict(self.recipe) | changes)
+            return Recipe.model_validate(dict(self.recipe) | fitting | changes)
         except ValidationError as error:
             raise click.UsageError(str(error)) from error
 

@@ -18,7 +18,7 @@ from train.errors import TooLittleData
 from train.evaluate import BASE, measure
 from train.examples import Example
 from train.finetune import finetune
-from train.methods import Row, Rows, _weights, rows
+from train.methods import Row, Rows, _mismatched, _weights, rows
 from train.recipe import Recipe
 
 pytestmark = pytest.mark.slow
@@ -82,6 +82,14 @@ def test_a_few_thumbs_never_weigh_more_than_ten_times_as_much() -> None:
     assert _weights([row(True)] * 30 + [row(False)] * 10) == {"undesirable_weight": 3}
     assert _weights([row(True)] * 200 + [row(False)]) == {"undesirable_weight": 10}
     assert _weights([row(True)] + [row(False)] * 200) == {"desirable_weight": 10}
+
+
+def test_kto_measures_its_drift_on_another_rows_answer_even_in_a_last_batch_of_one() -> None:
+    def given(n: int) -> list[Row]:
+        return [{"completion_ids": [at]} for at in range(n)]
+
+    assert [row["KL_completion_ids"] for row in _mismatched(given(6), 3)] == [[2], [0], [1], [5], [3], [4]]
+    assert [row["KL_completion_ids"] for row in _mismatched(given(5), 2)] == [[1], [0], [3], [2], [3]]
 
 
 @pytest.mark.parametrize("method", ["sft", "kto", "dpo", "orpo"])

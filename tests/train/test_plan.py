@@ -114,3 +114,10 @@ def test_where_full_fine_tuning_does_not_fit_a_lora_may() -> None:
     asked = recipe(method="full", batch_size=1, max_tokens=256)
     with pytest.raises(TooLarge, match=r'in the recipe, method = "sft" fits, or free memory'):
         plan.require(smollm, asked, 10**6, GIB, "cpu")
+
+
+def test_the_advice_for_kto_leaves_it_two_rows_to_compare() -> None:
+    asked = recipe(method="kto", batch_size=4, accumulate=4)
+    least = plan.plan(PHI, recipe(method="kto", batch_size=2, max_tokens=512)).total
+    with pytest.raises(TooLarge, match=r"batch_size = 2, accumulate = 8, max_tokens = 512 fits"):
+        plan.require(PHI, asked, 10**6, least, "cuda")

@@ -33,7 +33,16 @@ def changed(tmp_path: Path, old: str, new: str) -> str:
         ("\nrank = 8", '\nrank = "8"', "rank = '8': Input should be a valid integer"),
         ("dropout = 0.05", "dropout = 1.5", "dropout = 1.5"),
         ("learning_rate = 1e-3", "learning_rate = nan", "learning_rate = nan"),
-        ("steps = 72", "", "steps"),
+        ("dropout = 0.05", "dropout = 0.95", "dropout = 0.95: Input should be less than or equal to 0.9"),
+        ("\nsteps = 72", "", "mine.toml: steps: Field required"),
+        (
+            "\nwarmup_steps = 5",
+            "\nwarmup_steps = 73",
+            "warmup_steps = 73: Value error, the learning rate would never be reached in steps = 72",
+        ),
+        ("most_rank = 8", "most_rank = 4", "most_rank = 4: Value error, the night starts with rank = 8"),
+        ("seed = 20260301", "seed = -1", "seed = -1: Input should be greater than or equal to 0"),
+        ("seed = 20260301", "seed = 4294967296", "seed = 4294967296: Input should be less than 4294967296"),
         ('method = "sft"', 'method = "ppo"', "method = 'ppo': Input should be 'sft', 'kto', 'dpo', 'orpo' or 'full'"),
         ("format = 1", "format = 2", "format = 2: Input should be 1"),
         ('merge = "none"', 'merge = "average"', "merge = 'average': Input should be 'none', 'linear', 'ties' or 'slerp'"),
@@ -57,6 +66,20 @@ def test_full_fine_tuning_has_no_lora_to_merge_or_to_widen(tmp_path: Path, old: 
     path.write_text(path.read_text().replace('method = "sft"', 'method = "full"'))
     with pytest.raises(RecipeInvalid, match=f"{new.replace(chr(34), chr(39))}: .*method = 'full' makes no LoRA"):
         load(str(path))
+
+
+def test_kto_compares_rows_and_needs_two_in_a_batch(tmp_path: Path) -> None:
+    path = Path(changed(tmp_path, "batch_size = 4", "batch_size = 1"))
+    load(str(path))
+    path.write_text(path.read_text().replace('method = "sft"', 'method = "kto"'))
+    with pytest.raises(RecipeInvalid, match=r"batch_size = 1: .*method = 'kto' compares the rows of a batch .*: set 2 at least"):
+        load(str(path))
+
+
+def test_a_missing_value_is_said_without_the_others(tmp_path: Path) -> None:
+    with pytest.raises(RecipeInvalid) as caught:
+        load(changed(tmp_path, "\nsteps = 72", ""))
+    assert "embedded" not in str(caught.value)
 
 
 def test_every_fault_is_named_at_once(tmp_path: Path) -> None:
