@@ -10,7 +10,6 @@ import resource
 import signal
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
@@ -152,21 +151,6 @@ def _make_it_large() -> None:
     plan.MOST_FULL = 1000
 
 
-def _die_while_others_train() -> None:
-    """The night dies once the processes that share its training have left their first checkpoint."""
-    from time import sleep
-    from types import SimpleNamespace
-
-    from train import several
-
-    def look(seconds: float) -> None:
-        sleep(seconds)
-        if any(Path(os.environ["CARE_HOME"]).glob("runs/*/checkpoints/checkpoint-3/COMPLETE")):
-            _die()
-
-    several.time = SimpleNamespace(sleep=look)  # type: ignore[assignment]
-
-
 PATCHES: dict[str, Callable[[], None]] = {
     "poison gradients": _poison_gradients,
     "poison weights": _poison_weights,
@@ -174,7 +158,6 @@ PATCHES: dict[str, Callable[[], None]] = {
     "turn the clock back": _turn_the_clock_back,
     "forget somebody": _forget_somebody,
     "make it large": _make_it_large,
-    "die while others train": _die_while_others_train,
     "terminate": lambda: _die_at_step(5, signal.SIGTERM),
 }
 

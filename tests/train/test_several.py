@@ -1,7 +1,8 @@
 """A training that several processes share: what each step learns, what is refused, and that nothing outlives its night."""
 
 import json
-import time
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,8 +24,8 @@ from train.examples import read_snapshot, write_snapshot
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 
-def test_two_processes_learn_step_by_step_what_one_does_and_a_kill_costs_nothing(nights: Nights, tmp_path: Path) -> None:  # noqa: F811
-    """Forty seconds: real processes, started twice; each imports for ten."""
+def test_two_processes_learn_step_by_step_what_one_does(nights: Nights, tmp_path: Path) -> None:  # noqa: F811
+    """Twenty seconds: real processes, and each imports for ten."""
     (tmp_path / "alone").mkdir()
     store = Store(tmp_path / "alone" / "care.db")
     alone = Nights(nights.process, nights.model, tmp_path / "alone", Day(store))
@@ -32,11 +33,6 @@ def test_two_processes_learn_step_by_step_what_one_does_and_a_kill_costs_nothing
         each.people_say(12)
     assert alone.run("--json", steps=5, accumulate="2", dropout="0.0") in (0, 11), alone.said
     store.close()
-    assert nights.run("--processes", "2", steps=5, accumulate="2", dropout="0.0", patch="die while others train") == -9
-    ended = time.monotonic() + 10
-    while at_work(nights.home) and time.monotonic() < ended:
-        time.sleep(0.1)
-    assert at_work(nights.home) == [], "those who shared the training went with the night"
     assert nights.run("--json", "--processes", "2", steps=5, accumulate="2", dropout="0.0") in (0, 11), nights.said
     one, two = ([loss["loss"] for loss in each.result["losses"]] for each in (alone, nights))  # type: ignore[attr-defined]
     assert len(one) == 5
@@ -44,13 +40,16 @@ def test_two_processes_learn_step_by_step_what_one_does_and_a_kill_costs_nothing
     assert [entry.id for entry in nights.shelf.list()] == [nights.result["lora"]]
 
 
-def at_work(home: Path) -> list[int]:
-    """The processes that name this home and are none of the tests'."""
-    return [
-        each.pid
-        for each in psutil.process_iter(["cmdline"])
-        if "train.job" in (words := each.info["cmdline"] or []) and str(home) in words[-1]
-    ]
+def test_a_night_that_is_killed_takes_its_processes_with_it() -> None:
+    child = "from train.several import die_with_parent; die_with_parent(); print('here', flush=True); import time; time.sleep(60)"
+    starts = f"import subprocess as s, sys, time; print(s.Popen([sys.executable, '-c', {child!r}]).pid, flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", starts], stdout=subprocess.PIPE, text=True) as night:
+        assert night.stdout is not None
+        said = {night.stdout.readline().strip(), night.stdout.readline().strip()}
+        [of_the_child] = said - {"here"}
+        other = psutil.Process(int(of_the_child))
+        night.kill()
+        assert psutil.wait_procs([other], timeout=10)[1] == []
 
 
 def test_a_step_that_can_not_be_divided_is_refused_by_name(nights: Nights) -> None:  # noqa: F811
