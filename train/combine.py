@@ -1,10 +1,12 @@
 """The stage in which the new LoRA and the live one become one, where the recipe says so. Knows no other stage."""
 
 import shutil
+from collections.abc import Callable
 
 from model.errors import LoraBaseMismatch, LoraDamaged, LoraMissing
 from model.manifest import Lora
 from train import runs
+from train.errors import Interrupted
 from train.night import Night
 
 
@@ -33,12 +35,21 @@ def combine(night: Night) -> None:
     shutil.rmtree(night.weights, ignore_errors=True)
     try:
         both = merge.read(night.run.candidate), merge.read(night.merged.folder)
-        found = merge.merged(*both, night.recipe.merge, night.recipe.merge_share, night.recipe.rank)
+        found = merge.merged(*both, night.recipe.merge, night.recipe.merge_share, night.recipe.rank, _merging(night))
     except merge.Unmergeable as error:
         night.fault = f"could not be merged with {night.merged.id}: {error}"
         return
     merge.write(found, night.run.candidate, night.weights)
     runs.mark_complete(night.weights, night.run.key)
+
+
+def _merging(night: Night) -> Callable[[int, int], None]:
+    def progress(done: int, total: int) -> None:
+        if night.stopped():
+            raise Interrupted("stopped while merging; `care nightly` goes on from the trained candidate")
+        night.progress.step(done, total)
+
+    return progress
 
 
 def merged_in(night: Night) -> set[str]:

@@ -3,12 +3,13 @@
 What is merged is what two LoRAs do, s·B·A of each product, and never their factors: two trainings may write the same product in
 other factors, and between those nothing means anything. A weighted sum of two products of rank r is a product of rank 2r, so
 linear and SLERP need no dense matrix; TIES does, a layer at a time. What comes out is cut to the rank that is asked for (the
-best approximation of that rank, Eckart & Young 1936), with alpha equal to the rank, so that its scale is 1.
+best approximation of that rank, Eckart & Young 1936; for TIES of large matrices nearly that, Halko et al. 2011), with alpha equal
+to the rank, so that its scale is 1.
 """
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -24,6 +25,8 @@ Method = Literal["linear", "ties", "slerp"]
 DENSITY = 0.2
 # Below this sine two changes point the same way or opposite ways, and the arc between them is a straight line or none at all.
 _PARALLEL = 1e-4
+# A matrix is cut by as many random directions as the rank and so many more, where that is under a quarter of its own rank.
+_MORE_DIRECTIONS, _TIMES = 8, 6
 _DOWN, _UP = ".lora_A.weight", ".lora_B.weight"
 
 
@@ -104,13 +107,27 @@ def cut(delta: Delta, rank: int) -> Delta:
 
 
 def _cut(matrix: torch.Tensor, rank: int) -> Delta:
-    left, values, right = torch.linalg.svd(matrix, full_matrices=False)
+    directions = rank + _MORE_DIRECTIONS
+    if 4 * directions < min(matrix.shape):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            left, values, right = torch.svd_lowrank(matrix, q=directions, niter=_TIMES)
+        right = right.t()
+    else:
+        left, values, right = torch.linalg.svd(matrix, full_matrices=False)
     root = values[:rank].sqrt()
     return Delta(left[:, :rank] * root, root[:, None] * right[:rank])
 
 
-def merged(one: Mapping[str, Delta], other: Mapping[str, Delta], method: Method, share: float, rank: int) -> dict[str, Delta]:
-    """By product. Raises Unmergeable."""
+def merged(
+    one: Mapping[str, Delta],
+    other: Mapping[str, Delta],
+    method: Method,
+    share: float,
+    rank: int,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, Delta]:
+    """By product; `progress` gets how many of how many are merged. Raises Unmergeable."""
     if one.keys() != other.keys():
         raise Unmergeable(f"they change other products: only one of them has {sorted(one.keys() ^ other.keys())[0]}")
     made = {}
@@ -125,6 +142,7 @@ def merged(one: Mapping[str, Delta], other: Mapping[str, Delta], method: Method,
         else:
             found = cut((linear if method == "linear" else slerp)(mine, others, share), rank)
         made[name] = found
+        progress(len(made), len(one))
     return made
 
 

@@ -89,6 +89,30 @@ def test_cut_to_a_rank_it_is_the_nearest_of_that_rank() -> None:
     assert found.up.shape == (7, 2)
 
 
+def test_a_large_matrix_is_cut_nearly_as_well_as_can_be_and_twice_alike() -> None:
+    draw = torch.Generator().manual_seed(1)
+    one, other = (
+        Delta(torch.randn(200, 8, generator=draw, dtype=torch.float64), torch.randn(8, 120, generator=draw, dtype=torch.float64))
+        for _ in range(2)
+    )
+    whole = ties(one, other, 0.5)
+    state = torch.get_rng_state()
+    found, again = (merge._cut(whole, 8).dense() for _ in range(2))
+    best = torch.linalg.svdvals(whole)[8:].norm()
+    assert float((whole - found).norm() / best) < 1.001
+    assert torch.equal(found, again)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_between_two_products_it_can_be_stopped() -> None:
+    def stop(done: int, total: int) -> None:
+        assert (done, total) == (1, 2)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        merge.merged({"k": delta(1), "q": delta(2)}, {"k": delta(3), "q": delta(4)}, "ties", 0.5, 3, stop)
+
+
 @pytest.mark.parametrize("method", ["linear", "ties", "slerp"])
 def test_two_folders_become_one_that_peft_could_have_written(tmp_path: Path, method: merge.Method) -> None:
     one, other = weights_folder(tmp_path / "one", seed=1), weights_folder(tmp_path / "other", seed=2, rank=4)
