@@ -22,7 +22,7 @@ from model.shelf import Shelf
 from train import recipe as recipes
 from train import several
 from train.commands.beside import step_back
-from train.errors import TooLittleData
+from train.errors import TooLarge, TooLittleData
 from train.gates import ask_for_more
 from train.night import Night
 from train.nightly import PLAN, run
@@ -71,9 +71,7 @@ def nightly(recipes_named: tuple[str, ...], dry_run: bool, until: datetime | Non
                 _finish_forgetting(night)
                 try:
                     run(night)
-                    while (wider := _wider(night)) is not None:
-                        night = wider
-                        run(night)
+                    night = _with_more_rank(night)
                 finally:
                     _finish_forgetting(night)
         except TooLittleData:
@@ -100,6 +98,18 @@ def open_night(
         control=control,
         processes=processes,
     )
+
+
+def _with_more_rank(night: Night) -> Night:
+    """What became of a night in the end: it is repeated with more rank as long as the gates ask for that, and there is memory for it."""
+    while (wider := _wider(night)) is not None:
+        try:
+            run(wider)
+        except TooLarge as error:
+            click.echo(f"it stays with rank {night.recipe.rank}: {error}", err=True)
+            return night
+        night = wider
+    return night
 
 
 def _wider(night: Night) -> Night | None:
