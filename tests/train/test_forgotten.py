@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bot import forgetting
-from tests.train.test_nightly import Nights, model, nights, process
+from tests.train.nights import Nights, model, nights, process
 
 __all__ = ["model", "nights", "process"]  # fixtures
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]

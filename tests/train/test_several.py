@@ -14,9 +14,9 @@ from bot.exits import Exit
 from bot.store import Store
 from model.device import Device
 from model.errors import DeviceUnusable
+from tests.train.nights import Nights, model, nights, process  # noqa: F401  # fixtures
 from tests.train.people import Day
 from tests.train.test_finetune import examples
-from tests.train.test_nightly import Nights, model, nights, process  # noqa: F401  # fixtures
 from train import several
 from train.errors import Diverged, Failed
 from train.examples import read_snapshot, write_snapshot

@@ -3,14 +3,15 @@
 import json
 import os
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from deploy.measure import material, show, steps, study
+from deploy.measure import domains, material, show, steps, study
 from deploy.measure.study import Result
+from deploy.measure.trained import Trained
 from model.weights import Base
 from tests.model.tiny import save_tiny
 from train.examples import Example
@@ -124,3 +125,16 @@ def test_general_tasks_stand_apart_against_what_a_model_was_trained_from() -> No
     }
     [forgotten] = show._forgotten(results)
     assert {name: each.mean for name, each in forgotten.found.items()} == {"sft": 1, "full": 0.5}
+
+
+def test_the_domains_own_loras_are_one_result_as_soon_as_all_are_there() -> None:
+    def result(domain: str, steps: int, peak: int, day: int) -> Result:
+        trained = Trained([2.0] * steps, 10 * steps, steps, 1.5 * steps, peak)
+        return Result(domain, [Score(domain, domain, 1.0)], trained, measured_on=date(2026, 3, day))
+
+    found = {"base": Result("base", [], None), "banking": result("banking", 2, 7, 1), "medical": result("medical", 4, 5, 2)}
+    assert list(domains._together(found, ["banking", "medical", "telecom"])) == ["base"]
+    _, together = domains._together(found, ["banking", "medical"]).values()
+    assert together.trained == Trained([2.0] * 6, 60, 6, 9.0, 7)
+    assert [score.domain for score in together.scores] == ["banking", "medical"]
+    assert together.measured_on == date(2026, 3, 2)

@@ -12,7 +12,7 @@ from bot.turns import Verdict
 from model import weights
 from model.device import find_device
 from model.manifest import Lora
-from tests.train.test_nightly import Nights, model, nights, process
+from tests.train.nights import Nights, model, nights, process
 from train.evaluate import BASE, measure
 from train.examples import Example, to_messages
 
