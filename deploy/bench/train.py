@@ -104,13 +104,14 @@ def table(rounds: Sequence[Mapping[str, Mapping[str, Any]]], found: Mapping[str,
 
 @click.command()
 @click.option("--rounds", default=5, help="Turns of each.")
-@click.option("--steps", default=12, help="Steps of each turn.")
+@click.option("--steps", default=12, type=click.IntRange(min=2), help="Steps of each turn; the first is not timed.")
 @click.option("--model", default="embedded", help="As CARE_MODEL: a folder, a hub id, or embedded.")
 @click.option("--recipe", help="A shipped recipe or a TOML file; without it the one that fits the model.")
 @click.option("--home", type=click.Path(path_type=Path), default=Path(os.environ.get("CARE_HOME") or "var"), help="CARE_HOME.")
 def main(rounds: int, steps: int, model: str, recipe: str | None, home: Path) -> None:
     """Prints the table, and writes every round and the ratios."""
-    chosen = recipes.load(recipe or recipes.default_name(model)).model_copy(update={"steps": steps})
+    chosen = recipes.load(recipe or recipes.default_name(model))
+    chosen = chosen.model_copy(update={"steps": steps, "warmup_steps": min(chosen.warmup_steps, steps)})
     base, data = weights.find(model, home / "models"), os.environ.get("CARE_PUBLIC_DATA")
     done: list[dict[str, dict[str, Any]]] = []
     with TemporaryDirectory() as folder:

@@ -172,15 +172,8 @@ def run(setting: Setting, variants: Sequence[Variant]) -> dict[str, Result]:
 def _do(setting: Setting, variant: Variant) -> None:
     trained = None if variant.is_base else _trained(setting, variant)
     scores = _measured(setting, variant)
-    write_json(
-        setting.folder / f"{_file_name(variant)}.json",
-        {
-            "key": _key(setting, variant),
-            "measured_at": datetime.now(UTC).isoformat(),
-            "trained": asdict(trained) if trained else None,
-            "scores": [asdict(score) for score in scores],
-        },
-    )
+    said = {"key": _key(setting, variant), "measured_at": datetime.now(UTC).isoformat(), "trained": asdict(trained) if trained else None}
+    write_json(setting.folder / f"{_file_name(variant)}.json", said | {"scores": [asdict(score) for score in scores]})
 
 
 def _known(setting: Setting, variant: Variant) -> Result | None:
