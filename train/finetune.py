@@ -139,6 +139,9 @@ class _Watcher(TrainerCallback):  # type: ignore[misc]  # transformers is not ty
         if all(torch.isfinite(gradient).all() for gradient in gradients):
             self._bad_steps = 0
             return
+        scaler = getattr(kwargs.get("optimizer"), "scaler", None)
+        if scaler is not None and scaler.get_scale() >= 1:
+            return  # fp16 looks for its scale: the scaler skips this step and halves it
         self._bad_steps += 1
         if self._bad_steps >= _BAD_STEPS:
             raise Diverged(f"the gradients of {_BAD_STEPS} steps in a row, the last of them {state.global_step + 1}, were no numbers")

@@ -46,7 +46,7 @@ class _Adapted(torch.autograd.Function):
         kept = _kept(x, rate) if rate else None
         with torch.autocast(kind, enabled=False):
             low = _dropped(x, kept, dtype) @ a.to(dtype).T
-            y.flatten(0, -2).add_(low @ b.to(dtype).T, alpha=scaling)
+            y.add_((low @ b.to(dtype).T).view_as(y), alpha=scaling)
         ctx.save_for_backward(x, kept, low, a, b)
         ctx.base, ctx.scaling, ctx.dtype = base, scaling, dtype
         return y

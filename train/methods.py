@@ -21,7 +21,7 @@ from train.errors import TooLittleData
 from train.evaluate import encode
 from train.examples import Example
 from train.kinds import PAIRS, Kinds
-from train.packed import PackedTrainer
+from train.packed import PackedTrainer, packable
 from train.recipe import Recipe
 from train.runs import Run
 
@@ -130,11 +130,11 @@ def trainer(
 ) -> Trainer:
     """The recipe's method, ready to train what is not frozen of a network: a LoRA, or all of it."""
     common = _common(device, recipe, run)
-    if recipe.method == "sft":
+    if recipe.method == "sft" and isinstance(network, PeftModel) and packable(network.get_base_model()):
         return PackedTrainer(network, args=_on_one(TrainingArguments(**common)), train_dataset=list(found))
     use_triton(device.triton)
     common["max_length"] = None  # what is too long was left out: nothing is cut
-    if recipe.method == "full":  # all weights: the packed one holds the head to be frozen
+    if recipe.method in ("sft", "full"):  # the packed one holds the head to be frozen, and to be a matrix
         config = _on_one(SFTConfig(**common, dataset_kwargs={"skip_prepare_dataset": True}))
         return SFTTrainer(model=network, args=config, train_dataset=Dataset.from_list(list(found)), processing_class=tokenizer)
     if recipe.method == "kto":
@@ -207,6 +207,7 @@ def _common(device: Device, recipe: Recipe, run: Run) -> dict[str, Any]:
         "warmup_steps": recipe.warmup_steps,
         "lr_scheduler_type": "cosine",
         "activation_checkpointing": recipe.gradient_checkpointing,
+        "activation_checkpointing_kwargs": {"use_reentrant": False},  # or layers would be computed again with other dropout (lean.py)
         "save_steps": recipe.save_every,
         "save_total_limit": 2,
         "logging_steps": 1,

@@ -12,11 +12,12 @@ from typing import Any
 import torch
 from peft import PeftModel
 from torch import nn
-from transformers import AttentionInterface, Trainer
+from transformers import AttentionInterface, PreTrainedModel, Trainer
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 _NO_LOSS = -100
 _ATTENTION = "care_rows"
+_OF_LOGITS = ("final_logit_softcapping", "logit_scale", "logits_scaling", "lm_head_multiplier", "output_multiplier")
 _POSITIONS = 256  # of the head at once: of 49k tokens in fp32 that takes 50 MB
 
 
@@ -59,7 +60,7 @@ AttentionInterface.register(_ATTENTION, _attend)
 
 
 class PackedTrainer(Trainer):  # type: ignore[misc]  # transformers is not typed
-    """Trains on rows of {input_ids, labels}. The network answers with hidden states from here on: it is for training alone."""
+    """Trains what is `packable` on rows of {input_ids, labels}. The network answers with hidden states from here on."""
 
     def __init__(self, network: PeftModel, **rest: Any) -> None:
         super().__init__(model=network, data_collator=packed, **rest)
@@ -82,26 +83,34 @@ class PackedTrainer(Trainer):  # type: ignore[misc]  # transformers is not typed
         return loss.div(answers)
 
 
+def packable(network: PreTrainedModel) -> bool:
+    """Whether packed rows teach it the same: its logits are hidden states times a matrix, its attention without sinks."""
+    config = network.config.get_text_config()
+    sinks = any(name.rpartition(".")[2] == "sinks" for name, _ in network.named_parameters())
+    plain = all(getattr(config, name, None) in (None, 1) for name in _OF_LOGITS)
+    return plain and not sinks and getattr(network.get_output_embeddings(), "bias", None) is None
+
+
 def _as_it_is(hidden: torch.Tensor) -> torch.Tensor:
     return hidden
 
 
 class _Loss(torch.autograd.Function):
-    """The summed cross entropy of hidden states [n, width] under a head [tokens, width], which is frozen."""
+    """The summed cross entropy of hidden states [n, width] under a head [tokens, width], which is frozen; in the head's own precision.
+
+    Nobody's autocast reaches it: accelerate's ends with the network's forward pass.
+    """
 
     @staticmethod
     def forward(ctx: Any, hidden: torch.Tensor, head: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        kind = hidden.device.type
-        weight = head.to(torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else head.dtype)
         gradient, loss = torch.empty_like(hidden, dtype=torch.float32), hidden.new_zeros((), dtype=torch.float32)
-        with torch.autocast(kind, enabled=False):
-            for begin in range(0, len(hidden), _POSITIONS):
-                part = slice(begin, begin + _POSITIONS)
-                expected = (hidden[part].to(weight.dtype) @ weight.T).float().log_softmax(-1)
-                right = labels[part, None]
-                loss -= expected.gather(1, right).sum()
-                expected.exp_().scatter_add_(1, right, expected.new_full((1, 1), -1.0).expand_as(right))
-                gradient[part] = expected.to(weight.dtype) @ weight
+        for begin in range(0, len(hidden), _POSITIONS):
+            part = slice(begin, begin + _POSITIONS)
+            expected = (hidden[part].to(head.dtype) @ head.T).float().log_softmax(-1)
+            right = labels[part, None]
+            loss -= expected.gather(1, right).sum()
+            expected.exp_().scatter_add_(1, right, expected.new_full((1, 1), -1.0).expand_as(right))
+            gradient[part] = expected.to(head.dtype) @ head
         ctx.save_for_backward(gradient)
         ctx.dtype = hidden.dtype
         return loss

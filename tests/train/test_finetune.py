@@ -1,6 +1,7 @@
 """Training itself, on tiny models: right gradients, loss on the answer only, and going on where it stopped."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import bitsandbytes as bnb
 import pytest
@@ -199,6 +200,34 @@ def test_one_bad_step_is_skipped_and_three_in_a_row_end_the_training(tmp_path: P
         step(_Parameters(float("nan")))
 
 
+def test_in_fp16_the_scaler_may_look_for_its_scale_and_a_training_that_has_none_ends(tmp_path: Path) -> None:
+    """By substitution: no GPU has run this."""
+    from transformers import TrainerState
+
+    network, state = nn.Linear(2, 1), TrainerState()
+    optimizer, scaler = torch.optim.AdamW(network.parameters()), torch.amp.GradScaler("cpu")
+    watcher = _Watcher(run(tmp_path / "run"), silent, never)
+    before = network.weight.detach().clone()
+
+    def step() -> None:
+        scaler.scale(network(torch.ones(2)).sum() * float("inf")).backward()
+        scaler.unscale_(optimizer)
+        told = {"model": network, "optimizer": SimpleNamespace(scaler=scaler)}
+        watcher.on_pre_optimizer_step(None, state, None, **told)  # type: ignore[arg-type]
+        scaler.step(optimizer)
+        scaler.update()
+        optimizer.zero_grad()
+
+    for _ in range(17):  # from 2^16 to 2^-1
+        step()
+    assert scaler.get_scale() == 0.5
+    step()
+    step()
+    with pytest.raises(Diverged, match="3 steps in a row"):
+        step()
+    assert network.weight.equal(before)
+
+
 @pytest.mark.parametrize(
     ("device", "fp16", "bf16"),
     [
@@ -213,6 +242,7 @@ def test_the_precision_of_training_follows_the_device(device: Device, fp16: bool
 
     asked = _common(device, RECIPE, run(tmp_path / "run"))
     assert (asked["fp16"], asked["bf16"], asked["use_cpu"]) == (fp16, bf16, device.name == "cpu")
+    assert asked["activation_checkpointing_kwargs"] == {"use_reentrant": False}
 
 
 def test_a_process_that_sees_several_gpus_trains_on_one(tmp_path: Path) -> None:

@@ -50,6 +50,22 @@ def test_loss_and_gradients_are_pefts(tmp_path: Path, quantize: bool, checkpoint
     assert (found - wanted).norm() < 1e-4 * wanted.norm()
 
 
+def test_a_base_layer_may_answer_in_any_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = learner(tmp_path / "m", quantize=False)
+    loss, wanted = step(network)
+    plain = torch.nn.Linear.forward
+
+    def across(layer: torch.nn.Linear, x: torch.Tensor) -> torch.Tensor:
+        y = plain(layer, x)
+        return y if layer is network.get_output_embeddings() else y.transpose(0, 1).contiguous().transpose(0, 1)
+
+    monkeypatch.setattr(torch.nn.Linear, "forward", across)
+    make_lean(network)
+    mine, found = step(network)
+    assert mine == pytest.approx(loss, rel=1e-5)
+    assert (found - wanted).norm() < 1e-4 * wanted.norm()
+
+
 def test_what_was_dropped_forward_is_dropped_backward(tmp_path: Path) -> None:
     """The slope of the loss along the gradient, by differences with the same draw."""
     network = learner(tmp_path / "m", quantize=False, dropout=0.3)

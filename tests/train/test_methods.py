@@ -111,3 +111,14 @@ def measured(base: Base, given: list[Example], recipe: Recipe, folder: Path) -> 
     losses = [measure(base, CPU, {"new": lora}, part, 400, lambda done, total: None) for part in (good, bad)]
     before, after = ([sum(score.loss for score in part[name]) / len(part[name]) for part in losses] for name in (BASE, "new"))
     return before[0], before[1], after[0], after[1]
+
+
+def test_what_can_not_be_packed_trains_by_trl_to_the_same_losses(base: Base, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    learned = by("sft", steps=2, dropout=0.0, warmup_steps=0)
+    losses = []
+    for name in ("packed", "by trl"):
+        trained = finetune(base, CPU, examples(8), learned, run(tmp_path / name), silent, never)
+        assert trained is not None
+        losses.append([each.loss for each in trained.losses])
+        monkeypatch.setattr("train.methods.packable", lambda network: False)
+    assert losses[0] == pytest.approx(losses[1], rel=0.02)

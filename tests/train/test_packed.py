@@ -4,14 +4,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from accelerate.utils import convert_outputs_to_fp32
 from peft import PeftModel
-from transformers import TrainingArguments
+from transformers import TrainerCallback, TrainingArguments
 
 from model import weights
 from model.device import Device
 from tests.model.tiny import save_tiny
 from train.finetune import trainable
-from train.packed import PackedTrainer, packed
+from train.lean import make_lean
+from train.packed import PackedTrainer, packable, packed
 from train.recipe import load
 
 RECIPE = load("embedded").model_copy(update={"rank": 4, "dropout": 0.0})
@@ -99,15 +101,65 @@ def test_many_labels_are_read_by_the_head_in_parts(tmp_path: Path, monkeypatch: 
     torch.testing.assert_close(*found)
 
 
-def test_half_precision_on_newer_devices_gives_the_same_loss(tmp_path: Path) -> None:
-    """What a GPU does under autocast, by substitution: no GPU has run this."""
-    network = learner(tmp_path / "m", "llama")
+@pytest.mark.parametrize(("dtype", "scale"), [(torch.float16, 2**10), (torch.bfloat16, 1)], ids=["fp16, scaled", "bf16"])
+@pytest.mark.parametrize("checkpointing", [False, True], ids=["kept", "computed again"])
+def test_half_precision_gives_the_same_loss_and_gradients(tmp_path: Path, dtype: torch.dtype, scale: int, checkpointing: bool) -> None:
+    """As accelerate does it on a GPU, autocast around the network alone, by substitution: no GPU has run this."""
+    network = learner(tmp_path / "m", "llama", checkpointing=checkpointing)
+    make_lean(network)
     whole = trainer(network, tmp_path)
     wanted = whole.compute_loss(network, packed(ROWS))
     wanted.backward()
     exact = gradients(network)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        loss = whole.compute_loss(network, packed(ROWS))
-    loss.backward()
+    network.forward = convert_outputs_to_fp32(torch.autocast("cpu", dtype=dtype)(network.forward))
+    loss = whole.compute_loss(network, packed(ROWS))
+    (loss * scale).backward()
+    found = gradients(network) / scale
     assert loss.item() == pytest.approx(wanted.item(), rel=0.02)
-    assert torch.nn.functional.cosine_similarity(gradients(network), exact, dim=0) > 0.99
+    assert torch.nn.functional.cosine_similarity(found, exact, dim=0) > 0.99
+    assert found.norm().item() == pytest.approx(exact.norm().item(), rel=0.05)
+
+
+def first_step(network: PeftModel, folder: Path, batch: int, accumulate: int) -> torch.Tensor:
+    """The gradient that a training of four rows begins with."""
+    found: list[torch.Tensor] = []
+
+    class Note(TrainerCallback):  # type: ignore[misc]  # transformers is not typed
+        def on_pre_optimizer_step(self, *_: object, **__: object) -> None:
+            found.append(torch.cat([each.grad.flatten() for each in network.parameters() if each.grad is not None]))
+
+    told = {"per_device_train_batch_size": batch, "gradient_accumulation_steps": accumulate, "max_steps": 1, "max_grad_norm": 0.0}
+    args = TrainingArguments(str(folder), use_cpu=True, report_to=[], save_strategy="no", disable_tqdm=True, **told)
+    PackedTrainer(network, args=args, train_dataset=[*ROWS, UNLIKE[0]], callbacks=[Note()]).train()
+    return found[0]
+
+
+def test_a_step_is_the_same_in_however_many_passes_it_is_taken(tmp_path: Path) -> None:
+    at_once, in_four = (first_step(learner(tmp_path / str(n), "llama"), tmp_path, 4 // n, n) for n in (1, 4))
+    assert (at_once - in_four).norm() < 1e-4 * at_once.norm()
+
+
+def test_the_loss_is_a_token_of_the_whole_step_and_of_all_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = learner(tmp_path / "m", "llama")
+    whole = trainer(network, tmp_path)
+    alone = whole.compute_loss(network, packed(ROWS)).item()  # of 8 answered tokens
+    of_step = torch.tensor(32)
+    assert whole.compute_loss(network, packed(ROWS), num_items_in_batch=of_step).item() == pytest.approx(alone * 8 / 32)
+    monkeypatch.setattr(type(whole.accelerator), "num_processes", 2)
+    assert whole.compute_loss(network, packed(ROWS), num_items_in_batch=of_step).item() == pytest.approx(2 * alone * 8 / 32)
+
+
+@pytest.mark.parametrize("field", ["final_logit_softcapping", "logits_scaling"])
+def test_logits_that_are_more_than_a_product_are_not_packed(tmp_path: Path, field: str) -> None:
+    network = learner(tmp_path / "m", "llama").get_base_model()
+    assert packable(network)
+    setattr(network.config, field, 30.0)
+    assert not packable(network)
+
+
+def test_a_head_with_bias_and_attention_with_sinks_are_not_packed(tmp_path: Path) -> None:
+    network, other = (learner(tmp_path / name, "llama").get_base_model() for name in "ab")
+    network.lm_head.bias = torch.nn.Parameter(torch.zeros(network.config.vocab_size))
+    other.model.layers[0].self_attn.register_parameter("sinks", torch.nn.Parameter(torch.zeros(4)))
+    assert not packable(network)
+    assert not packable(other)
