@@ -4,7 +4,7 @@ import json
 from contextlib import suppress
 from pathlib import Path
 
-from train import plan
+from train import lengths, plan
 from train.night import Night
 from train.recipe import Recipe
 
@@ -19,19 +19,24 @@ def foresee(night: Night) -> None:
         return
     night.device = find_device(night.settings.device)
     shape = plan.anatomy(base)
-    night.plan = plan.require(shape, night.recipe, longest(night), free(night), night.device.name)
-    rate = last_rate(night.settings.runs, shape, base.name, night.processes)
-    night.operations = plan.operations(shape, night.recipe)
+    rows = night.examples, night.recipe, night.domains.system_prompt
+    night.plan = plan.require(shape, night.recipe, lengths.longest(*rows), free(night), night.device.name)
+    rate = last_rate(night.settings.runs, shape, base.name, night.recipe.method, night.processes)
+    night.operations = plan.operations(shape, night.recipe, lengths.mean(*rows))
     night.foreseen_seconds = None if rate is None else night.operations / rate
 
 
-def last_rate(runs: Path, shape: plan.Anatomy, model: str, processes: int = 1) -> float | None:
-    """Operations a second of the newest night that trained this model here in so many processes, by any recipe."""
+def last_rate(runs: Path, shape: plan.Anatomy, model: str, method: str, processes: int = 1) -> float | None:
+    """Operations a second of the newest night that trained this model here in so many processes: by SFT too, which packs rows, or not so
+    either. What counts is what its last start trained, of its steps and of its seconds."""
     for path in sorted(runs.glob("*/report.json"), reverse=True):
         with suppress(OSError, ValueError, KeyError, TypeError, ZeroDivisionError):
             told = json.loads(path.read_text(encoding="utf-8"))
-            if told["model"] == model and told.get("processes", 1) == processes:
-                return plan.operations(shape, Recipe.model_validate(told["recipe"])) / float(told["cost"]["training"])
+            recipe, trained = Recipe.model_validate(told["recipe"]), told["training"]
+            alike = (told["model"], told["processes"], recipe.method == "sft") == (model, processes, method == "sft")
+            if alike and trained["steps"] > 0:
+                part = recipe.model_copy(update={"steps": trained["steps"]})
+                return plan.operations(shape, part, trained["tokens_a_row"]) / float(trained["seconds"])
     return None
 
 
@@ -41,8 +46,3 @@ def free(night: Night) -> int:
 
     assert night.device is not None
     return free_memory(night.device) // (night.processes if night.device.name == "cpu" else 1)
-
-
-def longest(night: Night) -> int:
-    """The characters of the longest row."""
-    return max((sum(len(message.content) for message in each.messages) + len(each.response) for each in night.examples), default=0)

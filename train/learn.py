@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 
@@ -20,6 +21,8 @@ def train(night: Night) -> None:
     assert run is not None
     if not any(runs.is_complete(run.candidate, key) for key in (run.key, _put_away_key(night))):
         shutil.rmtree(run.candidate, ignore_errors=True)
+        resumed, began = runs.last_checkpoint(run.checkpoints, run.key), time.monotonic()
+        steps = night.recipe.steps - (runs.step(resumed) if resumed else 0)
         try:
             trained = _finetune(night) if night.processes == 1 else _share(night)
         except Diverged as error:
@@ -27,11 +30,12 @@ def train(night: Night) -> None:
             return
         if trained is None:
             raise Interrupted("stopped while training; `care nightly` goes on from the last checkpoint")
-        runs.write_json(run.candidate / _TOLD, trained)
+        runs.write_json(run.candidate / _TOLD, {**trained, "steps": steps, "seconds": time.monotonic() - began})
         runs.mark_complete(run.candidate, run.key)
     told = json.loads((run.candidate / _TOLD).read_text())
     night.losses = [runs.Loss(**loss) for loss in told["losses"]]
     night.trained, night.too_long = told["rows"], told["too_long"]
+    night.trained_steps, night.trained_seconds = told.get("steps", 0), told.get("seconds", 0.0)
     night.weights = run.candidate
 
 
@@ -69,13 +73,15 @@ def put_away(night: Night) -> None:
     if not night.recipe.whole or night.fault is not None:
         return
     assert night.run is not None
+    runs.mark_complete(night.run.candidate, _put_away_key(night), [_TOLD])  # first: whoever is killed below has not to train again
     for path in night.run.candidate.iterdir():
-        if path.name != _TOLD:
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name not in (_TOLD, runs.COMPLETE):
             path.unlink()
-    runs.mark_complete(night.run.candidate, _put_away_key(night))
 
 
 def _put_away_key(night: Night) -> str:
     """What was measured holds beside what was live then: with another one live, it is trained again to be measured again."""
     assert night.run is not None
-    return f"{night.run.key} beside {night.live}"
+    return f"{night.run.key} beside {night.live} and the unquantized base"

@@ -64,6 +64,8 @@ class Night:
     losses: Sequence[Loss] = ()
     trained: int = 0
     too_long: int = 0
+    trained_steps: int = 0  # by the start that finished the training; those before it left a checkpoint
+    trained_seconds: float = 0.0  # that these took it
     weights: Path = Path()  # the folder with what is measured and shelved
     merged: Lora | None = None  # the LoRA that went into it besides the trained one
     fault: str | None = None  # why there is no candidate to measure

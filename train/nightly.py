@@ -18,12 +18,12 @@ from bot.store import Store
 from model.errors import LoraBaseMismatch, LoraDamaged, LoraMissing
 from model.manifest import BaseModel, Draft, Lora
 from model.shelf import CONFIG, WEIGHTS, unshelve
-from train import canaries, gates, plan, public, report, runs, suites, taught
+from train import canaries, gates, lengths, plan, public, report, runs, suites, taught
 from train.choose import choose, measured
 from train.combine import combine, mergeable, merged_in
 from train.errors import Interrupted, TooLittleData
 from train.examples import texts, write_snapshot
-from train.foresee import foresee, free, longest
+from train.foresee import foresee, free
 from train.gather import ask_for_reviews, gather, known_to_live
 from train.learn import put_away, train
 from train.night import Night
@@ -36,7 +36,7 @@ FEWEST_NEW = 8
 # LoRAs that stay on the shelf: a month of nights.
 _KEPT = 30
 _PASSED = "every gate passed"
-CANDIDATE, BASE = "candidate", "base"  # names among the scores
+CANDIDATE, BASE, UNQUANTIZED = "candidate", "base", "base, unquantized"  # names among the scores
 _SCORES = "scores.json"
 
 
@@ -70,7 +70,8 @@ def prepare(night: Night) -> None:
     identity = _identify(night)
     night.device = find_device(night.settings.device)
     assert night.base is not None
-    night.plan = plan.require(plan.anatomy(night.base), night.recipe, longest(night), free(night), night.device.name)
+    longest = lengths.longest(night.examples, night.recipe, night.domains.system_prompt)
+    night.plan = plan.require(plan.anatomy(night.base), night.recipe, longest, free(night), night.device.name)
     night.live = night.shelf.live()
     key = runs.run_key(night.snapshot, night.recipe, identity, control=night.control)
     merges = night.recipe.merge != "none" and not night.control
@@ -154,7 +155,7 @@ def _measured_before(night: Night) -> bool:
         night.scores, night.margins = _apart(night, found)
         night.memory = gates.Memory(**told["memory"]) if told["memory"] is not None else None
         night.live = told["live"]
-        return True
+        return _untrained(night) in found
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
@@ -172,6 +173,8 @@ def _measure(night: Night, candidate: "Candidate") -> dict[str, list[gates.Score
     assert night.base is not None
     assert night.device is not None
     candidates = {CANDIDATE: candidate}
+    if night.recipe.whole:
+        candidates[UNQUANTIZED] = night.base
     if night.live is not None:
         with suppress(LoraMissing, LoraDamaged, LoraBaseMismatch):  # what can't be served needs no beating
             candidates[night.live] = night.shelf.open(night.live, night.identity)
@@ -214,7 +217,12 @@ def judge(night: Night) -> None:
         return gates.Measured(night.scores[name], taught.without_probes(night.margins[name]))
 
     live = of(night.live) if night.live is not None and night.live in night.scores else None
-    night.gates = gates.judge(of(CANDIDATE), of(BASE), live, night.memory)
+    night.gates = gates.judge(of(CANDIDATE), of(_untrained(night)), live, night.memory)
+
+
+def _untrained(night: Night) -> str:
+    """What was trained from: a part of what a whole model gains on the base that serves is only what quantizing costs that one."""
+    return UNQUANTIZED if night.recipe.whole else BASE
 
 
 def write_samples(night: Night) -> None:

@@ -5,9 +5,10 @@
     activations  rows x tokens x layers x 4 bytes x (10 hidden + 4.25 intermediate + 2 keys): what autograd keeps of a layer of Phi-3,
                  counted; of SmolLM2, whose products are not fused, 2 hidden less
                  with gradient checkpointing instead: 4 x hidden of each layer, and all of the one that is computed again
-    work         the gradients of one layer, and its widest matrix as numbers
+    work         the gradients of one layer, its widest matrix as numbers, and what the head expects of each token of the vocabulary, three
+                 times over (logits, log-softmax, gradient): for a chunk of positions, by ORPO for all of them at once
 
-    operations   rows x tokens x (weights in linear layers + layers x tokens x hidden) x 2, forward and backward (frozen weights
+    operations   rows x their mean tokens x (weights in linear layers + layers x tokens x hidden) x 2, forward and backward (frozen weights
                  need no gradient; those of full fine-tuning take as much again); with gradient checkpointing forward again; KTO
                  and DPO read everything once more, to compare
 
@@ -22,6 +23,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from train.errors import TooLarge
+from train.kinds import PAIRS
 from train.recipe import FEWEST_OF_KTO, Recipe
 
 if TYPE_CHECKING:  # torch takes seconds to import
@@ -30,7 +32,7 @@ if TYPE_CHECKING:  # torch takes seconds to import
 GIB = 2**30
 _NF4_BYTES = 0.5 + 4 / 64
 _FEWEST_TOKENS = 256
-_CHARACTERS = 2  # of a token, at least: English has about four
+_HEAD_POSITIONS = 256  # in one chunk, as train/packed.py reads them
 MOST_FULL = (
     1_000_000_000  # weights that are trained all at once: at 16 bytes each they fill the card of 16 GB that a LoRA of Phi-3.5-mini fits
 )
@@ -46,6 +48,7 @@ class Anatomy:
     layers: int
     products: tuple[tuple[int, int], ...]
     others: int
+    vocabulary: int
 
     @property
     def parameters(self) -> int:
@@ -84,6 +87,7 @@ def anatomy(base: "Base") -> Anatomy:
         layers=config.num_hidden_layers,
         products=tuple((size[1], size[0]) for size in linear.values()),
         others=sum(math.prod(size) for name, size in sizes.items() if name not in linear),
+        vocabulary=config.vocab_size,
     )
 
 
@@ -97,25 +101,34 @@ def plan(anatomy: Anatomy, recipe: Recipe) -> Plan:
     learning = recipe.rank * sum(map(sum, anatomy.products)) * (20 if recipe.method in ("kto", "dpo") else 16)
     if recipe.whole:
         weights, learning = 4 * anatomy.parameters, 12 * anatomy.parameters
-    return Plan(weights, learning, activations=tokens * kept, work=tokens * layer + 4 * widest)
+    head = 12 * anatomy.vocabulary * (tokens if recipe.method == "orpo" else min(tokens, _HEAD_POSITIONS))
+    return Plan(weights, learning, activations=tokens * kept, work=tokens * layer + 4 * widest + head)
 
 
 def _tokens(recipe: Recipe) -> int:
     """In one pass, at most."""
-    return recipe.batch_size * (2 if recipe.method in ("dpo", "orpo") else 1) * recipe.max_tokens
+    return _rows(recipe) * recipe.max_tokens
 
 
-def operations(anatomy: Anatomy, recipe: Recipe) -> float:
-    """Of floating-point numbers in a whole training, at most: all but the head's."""
-    token = sum(inputs * outputs for inputs, outputs in anatomy.products) + anatomy.layers * recipe.max_tokens * anatomy.hidden
+def _rows(recipe: Recipe) -> int:
+    """In one pass."""
+    return recipe.batch_size * (2 if recipe.method in PAIRS else 1)
+
+
+def operations(anatomy: Anatomy, recipe: Recipe, tokens: float) -> float:
+    """Of floating-point numbers in a whole training on rows of so many tokens: all but the head's, and as if each row were read whole.
+
+    SFT reads once what the rows of a batch begin with, so its operations take less time than another method's.
+    """
+    token = sum(inputs * outputs for inputs, outputs in anatomy.products) + anatomy.layers * tokens * anatomy.hidden
     passes = 2 + recipe.whole + recipe.gradient_checkpointing + (recipe.method in ("kto", "dpo"))
-    return 2.0 * recipe.steps * recipe.accumulate * _tokens(recipe) * token * passes
+    return 2.0 * recipe.steps * recipe.accumulate * _rows(recipe) * tokens * token * passes
 
 
 def require(anatomy: Anatomy, recipe: Recipe, longest: int, free: int, device: str) -> Plan:
-    """The plan, if it fits into `free` bytes; the longest row has so many characters. Raises TooLarge, with a smaller one that does."""
+    """The plan, if it fits into `free` bytes; the longest row has at most so many tokens. Raises TooLarge, with a smaller one that does."""
     _require_size(anatomy, recipe)
-    recipe = recipe.model_copy(update={"max_tokens": min(recipe.max_tokens, longest // _CHARACTERS)})
+    recipe = recipe.model_copy(update={"max_tokens": min(recipe.max_tokens, longest)})
     wanted = plan(anatomy, recipe)
     if wanted.total <= free:
         return wanted
@@ -132,24 +145,25 @@ def _require_size(anatomy: Anatomy, recipe: Recipe) -> None:
             'set method = "sft", which trains a LoRA'
         )
     narrowest = min(map(min, anatomy.products))
-    if not recipe.whole and recipe.rank > narrowest:
-        raise TooLarge(f"rank = {recipe.rank} is over the narrowest linear layer's {narrowest}; set rank = {narrowest} at most")
+    for name, rank in (("rank", recipe.rank), ("most_rank", recipe.most_rank)):
+        if not recipe.whole and rank > narrowest:
+            raise TooLarge(f"{name} = {rank} is over the narrowest linear layer's {narrowest}; set {name} = {narrowest} at most")
 
 
 def _smaller(recipe: Recipe) -> Iterator[Recipe]:
     """The same training in less memory: fewer rows at a time, activations computed again, shorter rows, then a LoRA; the mildest first."""
     batch, times = recipe.batch_size, recipe.accumulate
     fewest = FEWEST_OF_KTO if recipe.method == "kto" else 1
-    for checkpointing in sorted({recipe.gradient_checkpointing, True}):
-        rows = batch
-        while rows >= fewest:
-            fewer = {"batch_size": rows, "accumulate": times * batch // rows, "gradient_checkpointing": checkpointing}
-            yield recipe.model_copy(update=fewer)
-            rows //= 2
+    divisors = [rows for rows in range(batch, fewest - 1, -1) if batch % rows == 0]  # with others a step would have other rows
+    shapes = [
+        {"batch_size": rows, "accumulate": times * batch // rows, "gradient_checkpointing": checkpointing}
+        for checkpointing in sorted({recipe.gradient_checkpointing, True})
+        for rows in divisors
+    ]
+    yield from (recipe.model_copy(update=shape) for shape in shapes)
     tokens = recipe.max_tokens // 2
     while tokens >= _FEWEST_TOKENS:
-        smallest = {"batch_size": fewest, "accumulate": times * batch // fewest, "gradient_checkpointing": True, "max_tokens": tokens}
-        yield recipe.model_copy(update=smallest)
+        yield recipe.model_copy(update={**shapes[-1], "max_tokens": tokens})
         tokens //= 2
     if recipe.whole:
         yield from _smaller(recipe.model_copy(update={"method": "sft"}))

@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bot.notices import OPERATORS, Notice
 from bot.turns import new_id, now
-from train import draw
+from train import draw, lengths
 from train.examples import Example
 from train.gates import Interval, Score, differences, paired
 from train.night import Night
@@ -103,6 +103,11 @@ def result(night: Night) -> Mapping[str, object]:
         "model": night.base.name if night.base else None,
         "compared_with": night.live or "base",
         "gates": [asdict(gate) for gate in night.gates],
+        "training": {
+            "steps": night.trained_steps,
+            "seconds": night.trained_seconds,
+            "tokens_a_row": lengths.mean(night.examples, night.recipe, night.domains.system_prompt),
+        },
         "losses": [asdict(loss) for loss in night.losses],
         "scores": {name: [asdict(score) for score in scores] for name, scores in night.scores.items()},
         "comparisons": {name: asdict(interval) for name, interval in _comparisons(night).items()},

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import date
@@ -23,7 +23,7 @@ from train.errors import NoRoom
 from train.examples import Snapshot
 from train.recipe import Recipe
 
-_COMPLETE = "COMPLETE"
+COMPLETE = "COMPLETE"
 _RUN = "run.json"
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST)
 
@@ -104,18 +104,19 @@ def find_or_make(runs: Path, key: str, snapshot: Snapshot, today: date, merged_w
     return Run(folder, key, merged_with)
 
 
-def mark_complete(folder: Path, key: str) -> None:
-    """Everything in this folder is on the disk, and belongs to the run with this key."""
-    files = {path.name: _sha256(path) for path in sorted(folder.iterdir()) if path.is_file() and path.name != _COMPLETE}
+def mark_complete(folder: Path, key: str, names: Collection[str] | None = None) -> None:
+    """Everything in this folder (or the files of these names) is on the disk, and belongs to the run with this key."""
+    found = (path for path in sorted(folder.iterdir()) if path.is_file() and path.name != COMPLETE)
+    files = {path.name: _sha256(path) for path in found if names is None or path.name in names}
     for name in files:
         _sync(folder / name)
-    write_json(folder / _COMPLETE, {"key": key, "files": files})
+    write_json(folder / COMPLETE, {"key": key, "files": files})
 
 
 def is_complete(folder: Path, key: str) -> bool:
     """Whether a folder was marked by a run with this key and still holds those bytes."""
     try:
-        marked: Mapping[str, object] = json.loads((folder / _COMPLETE).read_text())
+        marked: Mapping[str, object] = json.loads((folder / COMPLETE).read_text())
         files = marked["files"]
         return marked["key"] == key and isinstance(files, dict) and all(_sha256(folder / name) == digest for name, digest in files.items())
     except (OSError, ValueError, KeyError, TypeError):
@@ -125,12 +126,17 @@ def is_complete(folder: Path, key: str) -> bool:
 def last_checkpoint(checkpoints: Path, key: str) -> Path | None:
     """The newest complete checkpoint; what a crash left half-written is removed."""
     newest: Path | None = None
-    for folder in sorted(checkpoints.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2])):
+    for folder in sorted(checkpoints.glob("checkpoint-*"), key=step):
         if is_complete(folder, key):
             newest = folder
         else:
             shutil.rmtree(folder)
     return newest
+
+
+def step(checkpoint: Path) -> int:
+    """After how many steps it was written."""
+    return int(checkpoint.name.rpartition("-")[2])
 
 
 def write_json(path: Path, content: object) -> None:

@@ -1,6 +1,9 @@
 """Full fine-tuning: all weights of a small model learn, and it is measured beside the base as a model of its own."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -10,11 +13,12 @@ from model.device import Device
 from model.weights import Base
 from tests.model.tiny import save_tiny
 from tests.train.test_finetune import RECIPE, examples, never, run, silent
-from train import canaries
+from train import canaries, learn
 from train.errors import Diverged
 from train.evaluate import BASE, exposures, measure
 from train.finetune import _save, finetune
-from train.runs import is_complete
+from train.night import Night
+from train.runs import is_complete, mark_complete
 
 CPU = Device("cpu", torch.float32)
 FULL = RECIPE.model_copy(update={"method": "full", "learning_rate": 1e-3})
@@ -58,6 +62,25 @@ def test_a_stopped_full_training_ends_as_if_it_had_never_stopped(base: Base, tmp
     assert whole is not None
     assert resumed is not None
     assert [loss.loss for loss in resumed.losses] == pytest.approx([loss.loss for loss in whole.losses], rel=0.01)
+
+
+def test_what_is_put_away_leaves_what_was_told_and_a_killed_start_goes_on_with_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = run(tmp_path / "run")
+    (made.candidate / "additional_chat_templates").mkdir(parents=True)
+    for name in ("additional_chat_templates/tools.jinja", "model.safetensors", "training.json"):
+        (made.candidate / name).write_text(name)
+    mark_complete(made.candidate, made.key)
+    night = cast(Night, SimpleNamespace(recipe=FULL, fault=None, live=None, run=made))
+    with monkeypatch.context() as killed:
+        killed.setattr(learn.shutil, "rmtree", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            learn.put_away(night)
+    assert is_complete(made.candidate, learn._put_away_key(night)), "it is not trained again"
+    learn.put_away(night)
+    assert {path.name for path in made.candidate.iterdir()} == {"training.json", "COMPLETE"}
+    assert is_complete(made.candidate, learn._put_away_key(night))
 
 
 def test_weights_that_are_no_numbers_are_not_kept(base: Base, tmp_path: Path) -> None:

@@ -7,10 +7,12 @@ import pytest
 import torch
 
 from model import weights
+from model.chat import Message
 from model.device import Device
 from tests.model.tiny import save_tiny
-from train import plan
+from train import lengths, plan
 from train.errors import TooLarge
+from train.examples import Example
 from train.finetune import trainable
 from train.foresee import last_rate
 from train.lean import make_lean
@@ -18,7 +20,7 @@ from train.plan import GIB, Anatomy
 from train.recipe import Recipe, load
 
 # Phi-3.5-mini-instruct, from its config.json.
-PHI = Anatomy(3072, 8192, 3072, 32, ((3072, 9216), (3072, 3072), (3072, 16384), (8192, 3072)) * 32, 2 * 32064 * 3072 + 65 * 3072)
+PHI = Anatomy(3072, 8192, 3072, 32, ((3072, 9216), (3072, 3072), (3072, 16384), (8192, 3072)) * 32, 2 * 32064 * 3072 + 65 * 3072, 32064)
 NIGHTLY = load("nightly")
 
 
@@ -67,7 +69,7 @@ def test_what_does_not_fit_is_refused_with_the_mildest_change_that_does() -> Non
 
 
 def test_rows_that_are_shorter_than_the_recipe_allows_take_less() -> None:
-    assert plan.require(PHI, NIGHTLY, 600, 2**40, "cpu").activations < plan.plan(PHI, NIGHTLY).activations / 3
+    assert plan.require(PHI, NIGHTLY, 300, 2**40, "cpu").activations < plan.plan(PHI, NIGHTLY).activations / 3
 
 
 def test_pairs_take_twice_the_rows() -> None:
@@ -75,31 +77,105 @@ def test_pairs_take_twice_the_rows() -> None:
     assert (two.activations, two.learning) == (2 * one.activations, one.learning * 5 // 4)
 
 
+def test_orpo_expects_every_token_at_once_and_the_others_a_chunk_of_them() -> None:
+    tokens = 2 * NIGHTLY.batch_size * NIGHTLY.max_tokens
+    dpo, orpo = plan.plan(PHI, recipe(method="dpo")), plan.plan(PHI, recipe(method="orpo"))
+    assert orpo.work - dpo.work == 3 * 4 * PHI.vocabulary * (tokens - 256)
+
+
+def test_fewer_rows_at_a_time_are_still_as_many_a_step() -> None:
+    for batch in (5, 6, 7):
+        asked = recipe(batch_size=batch, accumulate=1)
+        smaller = list(plan._smaller(asked))
+        assert len(smaller) > 2
+        assert {each.batch_size * each.accumulate for each in smaller} == {batch}
+
+
 def test_a_rank_over_a_layers_is_refused() -> None:
-    narrow = Anatomy(64, 192, 16, 1, ((64, 16), (64, 192)), 1000)
+    narrow = Anatomy(64, 192, 16, 1, ((64, 16), (64, 192)), 1000, 50)
+    with pytest.raises(TooLarge, match=r"^most_rank = 32 is over the narrowest linear layer's 16; set most_rank = 16 at most"):
+        plan.require(narrow, recipe(rank=16), 10**6, 2**40, "cpu")
     with pytest.raises(TooLarge, match=r"rank = 32 is over the narrowest linear layer's 16"):
         plan.require(narrow, recipe(rank=32), 10**6, 2**40, "cpu")
 
 
-def test_time_is_what_the_last_night_took_for_so_many_operations(tmp_path: Path) -> None:
-    for day, model in (("2026-03-01", "phi"), ("2026-03-02", "phi"), ("2026-03-03", "other")):
-        (tmp_path / day).mkdir()
-        told = {"model": model, "recipe": NIGHTLY.facts(), "cost": {"training": 236.0 if day > "2026-03-01" else 1.0}}
-        (tmp_path / day / "report.json").write_text(json.dumps(told))
-    rate = last_rate(tmp_path, PHI, "phi")
+def night(runs: Path, day: str, recipe: Recipe, steps: int, seconds: float, tokens: float = 190, model: str = "phi") -> None:
+    (runs / day).mkdir()
+    told = {"model": model, "processes": 1, "recipe": recipe.facts(), "cost": {"training": 0.4}}
+    trained = {"steps": steps, "seconds": seconds, "tokens_a_row": tokens}
+    (runs / day / "report.json").write_text(json.dumps({**told, "training": trained}))
+
+
+def seconds(runs: Path, recipe: Recipe, tokens: float) -> float:
+    rate = last_rate(runs, PHI, "phi", recipe.method)
     assert rate is not None
-    assert plan.operations(PHI, NIGHTLY) / rate == pytest.approx(236)
-    assert plan.operations(PHI, recipe(steps=59, gradient_checkpointing=False)) / rate == pytest.approx(236 / 2 * 2 / 3)
-    assert plan.operations(PHI, recipe(method="dpo")) / rate == pytest.approx(236 * 2 * 4 / 3)
-    assert last_rate(tmp_path, PHI, "unknown") is None
+    return plan.operations(PHI, recipe, tokens) / rate
+
+
+def test_time_is_foreseen_from_the_steps_and_seconds_that_the_last_night_really_trained(tmp_path: Path) -> None:
+    # 100 steps of 16 rows, forward, backward and forward again, in 200 s
+    night(tmp_path, "2026-03-01", NIGHTLY, 100, 200)
+    assert seconds(tmp_path, recipe(steps=50), 190) == pytest.approx(100)
+    assert seconds(tmp_path, recipe(steps=50, gradient_checkpointing=False), 190) == pytest.approx(100 * 2 / 3)
+    # attention is a hundredth of the work: twice the tokens, twice the time
+    assert seconds(tmp_path, recipe(steps=50), 380) == pytest.approx(200, rel=0.01)
+    # of a night that was killed at step 60 of 118 and went on, 58 steps count; one that was found trained tells nothing
+    night(tmp_path, "2026-03-02", NIGHTLY, 58, 58)
+    night(tmp_path, "2026-03-03", NIGHTLY, 0, 0.0)
+    (tmp_path / "2026-03-04").mkdir()
+    (tmp_path / "2026-03-04" / "report.json").write_text(json.dumps({"model": "phi", "recipe": NIGHTLY.facts(), "cost": {"training": 0.4}}))
+    night(tmp_path, "2026-03-05", NIGHTLY, 118, 1, model="other")
+    assert seconds(tmp_path, recipe(steps=50), 190) == pytest.approx(50)
+    assert last_rate(tmp_path, PHI, "unknown", "sft") is None
+    assert last_rate(tmp_path, PHI, "phi", "sft", processes=2) is None
+
+
+def test_how_long_a_row_may_be_changes_nothing_in_the_time_that_rows_take(tmp_path: Path) -> None:
+    night(tmp_path, "2026-03-01", recipe(max_tokens=512), 100, 200)
+    assert seconds(tmp_path, recipe(max_tokens=1024, steps=100), 190) == pytest.approx(200)
+
+
+def test_what_packed_rows_take_says_nothing_of_methods_that_pack_none(tmp_path: Path) -> None:
+    night(tmp_path, "2026-03-01", recipe(method="dpo"), 100, 400)
+    night(tmp_path, "2026-03-02", NIGHTLY, 100, 100)
+    assert seconds(tmp_path, recipe(steps=100), 190) == pytest.approx(100)
+    assert seconds(tmp_path, recipe(method="dpo", steps=100), 190) == pytest.approx(400)
+    # half the rows in a pass, and no reading to compare
+    assert seconds(tmp_path, recipe(method="full", steps=100), 190) == pytest.approx(400 / 2)
+
+
+def row(question: str, response: str, rejected: str | None = None, turns: tuple[str, ...] = ()) -> Example:
+    return Example(
+        "x",
+        "x",
+        (Message("system", "s" * 100), Message("user", question)),
+        response,
+        "telecom",
+        "starter",
+        "as CARE",
+        turns,
+        rejected=rejected,
+    )
+
+
+def test_rows_are_as_long_as_what_the_method_reads_with_its_template() -> None:
+    plain = recipe(canaries=0, repeat_people=3)
+    short, long = row("q" * 40, "a" * 60), row("q" * 40, "a" * 260, rejected="b" * 460, turns=("t1",))
+    assert lengths.mean([short, long], plain, "") == pytest.approx((50 + 3 * 100) / 4 + 18)
+    assert lengths.mean([short, long], recipe(canaries=0, max_tokens=64), "") == 64
+    assert lengths.longest([short, long], plain, "") == 400 + 18
+    for method, most in (("kto", 600), ("dpo", 600), ("full", 400)):
+        assert lengths.longest([short, long], recipe(method=method, canaries=0), "") == most + 18
+    assert lengths.longest([row("€" * 40, "a")], plain, "") == 100 + 3 * 40 + 1 + 18, "a sign of three bytes may be three tokens"
+    assert lengths.longest([short], recipe(canaries=2), "p" * 900) > 900, "canaries are rows too"
 
 
 def test_the_papers_training_of_phi_is_44_quadrillion_operations_at_most() -> None:
-    assert plan.operations(PHI, load("care-paper")) / 1e15 == pytest.approx(44, rel=0.02)
+    assert plan.operations(PHI, load("care-paper"), 1024) / 1e15 == pytest.approx(44, rel=0.02)
 
 
 def test_full_fine_tuning_takes_sixteen_bytes_a_weight_and_is_refused_for_large_models() -> None:
-    small = Anatomy(64, 192, 16, 1, ((64, 16), (64, 192)), 1000)
+    small = Anatomy(64, 192, 16, 1, ((64, 16), (64, 192)), 1000, 50)
     found = plan.require(small, recipe(method="full", rank=32), 10**6, 2**40, "cpu")
     weights_of_it = 64 * 16 + 64 * 192 + 1000
     assert (found.weights, found.learning) == (4 * weights_of_it, 12 * weights_of_it)
@@ -110,7 +186,7 @@ def test_full_fine_tuning_takes_sixteen_bytes_a_weight_and_is_refused_for_large_
 
 
 def test_where_full_fine_tuning_does_not_fit_a_lora_may() -> None:
-    smollm = Anatomy(576, 1536, 192, 30, ((576, 960), (576, 576), (576, 3072), (1536, 576)) * 30, 49152 * 576 + 61 * 576)
+    smollm = Anatomy(576, 1536, 192, 30, ((576, 960), (576, 576), (576, 3072), (1536, 576)) * 30, 49152 * 576 + 61 * 576, 49152)
     asked = recipe(method="full", batch_size=1, max_tokens=256)
     with pytest.raises(TooLarge, match=r'in the recipe, method = "sft" fits, or free memory'):
         plan.require(smollm, asked, 10**6, GIB, "cpu")

@@ -1,0 +1,37 @@
+"""When `care nightly` stops, and which night it tells of."""
+
+import math
+from datetime import datetime, timedelta
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from train.commands import nightly as command
+from train.commands.nightly import _seconds_until, _Stop
+from train.errors import TooLarge
+from train.night import Night
+
+
+def test_a_night_stops_when_its_time_is_up(capsys: pytest.CaptureFixture[str]) -> None:
+    early, late = _Stop(math.inf), _Stop(-1.0)
+    assert [early(), late(), late()] == [False, True, True]
+    assert capsys.readouterr().err == "the time is up: stopping after this step …\n"
+    for clock in ("00:00", "06:00", "23:59"):
+        seconds = _seconds_until(datetime.strptime(clock, "%H:%M"))  # noqa: DTZ007  # as click reads it
+        assert 0 <= seconds < 24 * 60 * 60
+        assert (datetime.now().astimezone() + timedelta(seconds=seconds + 1)).strftime("%H:%M") == clock
+
+
+def test_a_night_whose_repetition_with_more_rank_does_not_fit_keeps_its_own_result(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, wider = (SimpleNamespace(recipe=SimpleNamespace(rank=rank)) for rank in (8, 16))
+
+    def run(night: object) -> None:
+        raise TooLarge("training takes up to 9 GiB")
+
+    monkeypatch.setattr(command, "_wider", lambda night: wider)
+    monkeypatch.setattr(command, "run", run)
+    assert command._with_more_rank(cast(Night, first)) is first
+    assert capsys.readouterr().err == "it stays with rank 8: training takes up to 9 GiB\n"
