@@ -10,33 +10,36 @@ import psutil
 import pytest
 import torch
 
+from bot import domains
 from bot.exits import Exit
-from bot.store import Store
+from model import weights
 from model.device import Device
 from model.errors import DeviceUnusable
 from tests.train.nights import Nights, model, nights, process  # noqa: F401  # fixtures
-from tests.train.people import Day
-from tests.train.test_finetune import examples
+from tests.train.test_finetune import CPU, examples, never, run, silent
 from train import several
 from train.errors import Diverged, Failed
 from train.examples import read_snapshot, write_snapshot
+from train.finetune import finetune
+from train.learn import rows
+from train.recipe import Recipe
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 
 def test_two_processes_learn_step_by_step_what_one_does(nights: Nights, tmp_path: Path) -> None:  # noqa: F811
-    """Twenty seconds: real processes, and each imports for ten."""
-    (tmp_path / "alone").mkdir()
-    store = Store(tmp_path / "alone" / "care.db")
-    alone = Nights(nights.process, nights.model, tmp_path / "alone", Day(store))
-    for each in (nights, alone):
-        each.people_say(12)
-    assert alone.run("--json", steps=5, accumulate="2", dropout="0.0") in (0, 11), alone.said
-    store.close()
+    """Real processes, each of which imports for ten seconds; the one to compare with is this one."""
+    nights.people_say(12)
     assert nights.run("--json", "--processes", "2", steps=5, accumulate="2", dropout="0.0") in (0, 11), nights.said
-    one, two = ([loss["loss"] for loss in each.result["losses"]] for each in (alone, nights))  # type: ignore[attr-defined]
-    assert len(one) == 5
-    assert two == pytest.approx(one, rel=0.01)
+    [job] = nights.home.glob(f"runs/*/{several.JOB}")
+    told = json.loads(job.read_text())
+    recipe = Recipe.model_validate(told["recipe"])
+    taught = rows(read_snapshot(Path(told["snapshot"])), recipe, domains.load().system_prompt)
+    alone = finetune(weights.find(str(nights.model), tmp_path), CPU, taught, recipe, run(tmp_path / "alone"), silent, never)
+    assert alone is not None
+    losses = [loss["loss"] for loss in nights.result["losses"]]  # type: ignore[attr-defined]
+    assert losses == pytest.approx([loss.loss for loss in alone.losses], rel=0.01)
+    assert len(losses) == 5
     assert [entry.id for entry in nights.shelf.list()] == [nights.result["lora"]]
 
 
