@@ -39,6 +39,7 @@ def care(home: Path, base: Base, *arguments: object, exits: int = 0) -> subproce
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)  # measuring has the lowest priority: beside other tests it waits
 def test_base_and_loras_are_compared_pair_by_pair_on_the_items_of_a_file(tmp_path: Path, base: Base) -> None:
     shelf = Shelf(tmp_path / "loras")
     for seed, lora_id in enumerate(("n1", "n2")):
