@@ -2,14 +2,17 @@
 
 import math
 from datetime import datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
 import pytest
 
+from bot.settings import Settings
 from train.commands import nightly as command
 from train.commands.nightly import _seconds_until, _Stop
 from train.errors import TooLarge
+from train.foresee import foresee
 from train.night import Night
 
 
@@ -21,6 +24,13 @@ def test_a_night_stops_when_its_time_is_up(capsys: pytest.CaptureFixture[str]) -
         seconds = _seconds_until(datetime.strptime(clock, "%H:%M"))  # noqa: DTZ007  # as click reads it
         assert 0 <= seconds < 24 * 60 * 60
         assert (datetime.now().astimezone() + timedelta(seconds=seconds + 1)).strftime("%H:%M") == clock
+
+
+def test_a_dry_run_without_the_model_says_why_it_foresees_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "_stop_on_signals", _Stop)  # the signals are pytest's
+    night = command.open_night(Settings(home=tmp_path, model="acme/not-here"))
+    foresee(night)
+    assert "takes     unknown until the model is on this disk, where `care serve` or a night puts it" in command._said(night)
 
 
 def test_a_night_whose_repetition_with_more_rank_does_not_fit_keeps_its_own_result(

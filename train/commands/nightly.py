@@ -185,6 +185,8 @@ def _said(night: Night) -> str:
         seconds = night.foreseen_seconds
         time = "this machine has not trained this model before" if seconds is None else f"about {seconds / 60:.0f} minutes"
         lines.append(f"takes     up to {night.plan}; {night.operations / 1e12:,.0f} TFLOP: {time}")
+    if night.plan is None and night.verdict is None:
+        lines.append("takes     unknown until the model is on this disk, where `care serve` or a night puts it")
     for gate in night.gates:
         lines.append(f"{'passed' if gate.passed else 'FAILED':<9} {gate.gate}: {gate.measured:.4g} (limit {gate.limit:g})")
     if night.verdict is not None and night.run is not None:
