@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
-from train import canaries
 from train.examples import Example
 from train.kinds import PAIRS
+from train.learn import rows
 from train.recipe import Recipe
 
 _CHARACTERS = 4  # of a token of English, about; at most a token has a single byte, as digits have
@@ -24,8 +24,7 @@ def longest(examples: Sequence[Example], recipe: Recipe, system_prompt: str) -> 
 
 def _rows(examples: Sequence[Example], recipe: Recipe, system_prompt: str) -> Iterator[tuple[int, int, int]]:
     """Characters, bytes, and tokens of the template, of each row that is trained on."""
-    marked = canaries.rows(canaries.make(recipe.canaries, recipe.seed), system_prompt)
-    for each in (*(each for each in examples if not each.held_out), *marked):
+    for each in rows((each for each in examples if not each.held_out), recipe, system_prompt):
         for row in _answered(each, recipe) * (recipe.repeat_people if each.turn_ids else 1):
             text = "".join([*(message.content for message in row.messages), row.response])
             yield len(text), len(text.encode()), _TEMPLATE * (len(row.messages) + 1)

@@ -21,12 +21,11 @@ from train.errors import TooLittleData
 from train.evaluate import encode
 from train.examples import Example
 from train.kinds import PAIRS, Kinds
-from train.packed import PackedTrainer, packable
+from train.packed import NO_LOSS, PackedTrainer, packable
 from train.recipe import Recipe
 from train.runs import Run
 
 Row = Mapping[str, Sequence[int] | bool]
-_NO_LOSS = -100
 # KTO's paper kept up with a tenth of the good answers. Beyond that a few thumbs would be half of a training.
 _MOST_WEIGHT = 10.0
 
@@ -80,7 +79,7 @@ def _answered(tokens: Tokens, example: Example, recipe: Recipe) -> _Answered | N
 
 def supervised(each: _Answered) -> list[Row]:
     """The loss is taken on the answer only."""
-    return [{"input_ids": each.prompt + each.answer, "labels": [_NO_LOSS] * len(each.prompt) + each.answer}]
+    return [{"input_ids": each.prompt + each.answer, "labels": [NO_LOSS] * len(each.prompt) + each.answer}]
 
 
 def _good_or_bad(each: _Answered) -> list[Row]:
@@ -103,7 +102,7 @@ def _whole_pair(each: _Answered) -> list[Row]:
         answer = list(cast("Sequence[int]", pair[f"{name}_ids"]))
         made[f"{name}_input_ids"] = each.prompt + answer
         made[f"{name}_attention_mask"] = [1] * (len(each.prompt) + len(answer))
-        made[f"{name}_labels"] = [_NO_LOSS] * len(each.prompt) + answer
+        made[f"{name}_labels"] = [NO_LOSS] * len(each.prompt) + answer
     return [made]
 
 

@@ -15,10 +15,11 @@ from torch import nn
 from transformers import AttentionInterface, PreTrainedModel, Trainer
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-_NO_LOSS = -100
+from train.plan import HEAD_POSITIONS
+
+NO_LOSS = -100  # the label of what is only read
 _ATTENTION = "care_rows"
 _OF_LOGITS = ("final_logit_softcapping", "logit_scale", "logits_scaling", "lm_head_multiplier", "output_multiplier")
-_POSITIONS = 256  # of the head at once: of 49k tokens in fp32 that takes 50 MB
 
 
 def packed(rows: Sequence[Mapping[str, Sequence[int]]]) -> dict[str, Any]:
@@ -27,14 +28,14 @@ def packed(rows: Sequence[Mapping[str, Sequence[int]]]) -> dict[str, Any]:
     Labels are those of the rows; the common beginning ends before the first label of any and leaves a token of each prompt.
     """
     ids = [list(row["input_ids"]) for row in rows]
-    first = min(next(at for at, label in enumerate(row["labels"]) if label != _NO_LOSS) for row in rows)
+    first = min(next(at for at, label in enumerate(row["labels"]) if label != NO_LOSS) for row in rows)
     alike = sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, zip(*ids, strict=False)))
     shared = min(alike, first - 1) if len(rows) > 1 else 0
     rests = tuple(len(each) - shared for each in ids)
     return {
         "input_ids": torch.tensor([ids[0][:shared] + [token for each in ids for token in each[shared:]]]),
         "position_ids": torch.tensor([[*range(shared), *(shared + at for rest in rests for at in range(rest))]]),
-        "labels": torch.tensor([[_NO_LOSS] * shared + [label for row in rows for label in row["labels"][shared:]]]),
+        "labels": torch.tensor([[NO_LOSS] * shared + [label for row in rows for label in row["labels"][shared:]]]),
         "rows": (shared, rests),
     }
 
@@ -75,7 +76,7 @@ class PackedTrainer(Trainer):  # type: ignore[misc]  # transformers is not typed
     ) -> torch.Tensor:
         """Nats a token of the answers."""
         labels = inputs.pop("labels")[0, 1:]
-        at = (labels != _NO_LOSS).nonzero()[:, 0]
+        at = (labels != NO_LOSS).nonzero()[:, 0]
         hidden = model(**inputs, logits_to_keep=at, use_cache=False).logits[0]
         loss: torch.Tensor = _Loss.apply(hidden, self._head.weight, labels[at])  # type: ignore[no-untyped-call]
         # DDP averages the gradients of what each process has of a step's answers.
@@ -104,8 +105,8 @@ class _Loss(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden: torch.Tensor, head: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         gradient, loss = torch.empty_like(hidden, dtype=torch.float32), hidden.new_zeros((), dtype=torch.float32)
-        for begin in range(0, len(hidden), _POSITIONS):
-            part = slice(begin, begin + _POSITIONS)
+        for begin in range(0, len(hidden), HEAD_POSITIONS):
+            part = slice(begin, begin + HEAD_POSITIONS)
             expected = (hidden[part].to(head.dtype) @ head.T).float().log_softmax(-1)
             right = labels[part, None]
             loss -= expected.gather(1, right).sum()

@@ -32,10 +32,8 @@ if TYPE_CHECKING:  # torch takes seconds to import
 GIB = 2**30
 _NF4_BYTES = 0.5 + 4 / 64
 _FEWEST_TOKENS = 256
-_HEAD_POSITIONS = 256  # in one chunk, as train/packed.py reads them
-MOST_FULL = (
-    1_000_000_000  # weights that are trained all at once: at 16 bytes each they fill the card of 16 GB that a LoRA of Phi-3.5-mini fits
-)
+HEAD_POSITIONS = 256  # that the head reads at once: of 49k tokens in fp32 they take 50 MB
+MOST_FULL = 1_000_000_000  # weights that are trained all at once: at 16 bytes each they fill the card of 16 GB
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +99,7 @@ def plan(anatomy: Anatomy, recipe: Recipe) -> Plan:
     learning = recipe.rank * sum(map(sum, anatomy.products)) * (20 if recipe.method in ("kto", "dpo") else 16)
     if recipe.whole:
         weights, learning = 4 * anatomy.parameters, 12 * anatomy.parameters
-    head = 12 * anatomy.vocabulary * (tokens if recipe.method == "orpo" else min(tokens, _HEAD_POSITIONS))
+    head = 12 * anatomy.vocabulary * (tokens if recipe.method == "orpo" else min(tokens, HEAD_POSITIONS))
     return Plan(weights, learning, activations=tokens * kept, work=tokens * layer + 4 * widest + head)
 
 

@@ -1,5 +1,6 @@
 """Training itself, on tiny models: right gradients, loss on the answer only, and going on where it stopped."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -23,8 +24,8 @@ from train.evaluate import BASE, encode, measure
 from train.examples import Example
 from train.finetune import _Watcher, finetune
 from train.methods import rows
-from train.recipe import load
-from train.runs import Run, is_complete, mark_complete
+from train.recipe import Recipe, load
+from train.runs import Loss, Run, is_complete, mark_complete
 
 CPU = find_device("cpu")
 RECIPE = load("embedded").model_copy(update={"steps": 8, "batch_size": 2, "save_every": 3, "learning_rate": 0.02, "max_tokens": 400})
@@ -152,18 +153,23 @@ def _draft(base: Base) -> Draft:
     return draft("n1", base=weights.identify(base))
 
 
-def test_a_stopped_training_goes_on_and_ends_as_if_it_had_never_stopped(base: Base, tmp_path: Path) -> None:
-    whole = finetune(base, CPU, examples(12), RECIPE, run(tmp_path / "whole"), silent, never)
+def whole_and_resumed(base: Base, recipe: Recipe, folder: Path) -> tuple[Sequence[Loss], Sequence[Loss]]:
+    """The losses of a training of eight steps, and of one that was stopped after five and started again."""
+    whole = finetune(base, CPU, examples(12), recipe, run(folder / "whole"), silent, never)
     steps: list[int] = []
-    stopped = run(tmp_path / "stopped")
-    assert finetune(base, CPU, examples(12), RECIPE, stopped, lambda step, loss: steps.append(step), lambda: len(steps) >= 4) is None
+    stopped = run(folder / "stopped")
+    assert finetune(base, CPU, examples(12), recipe, stopped, lambda step, loss: steps.append(step), lambda: len(steps) >= 4) is None
     assert is_complete(stopped.checkpoints / "checkpoint-5", stopped.key)
-    resumed = finetune(base, CPU, examples(12), RECIPE, stopped, silent, never)
+    resumed = finetune(base, CPU, examples(12), recipe, stopped, silent, never)
     assert whole is not None
     assert resumed is not None
-    assert [loss.step for loss in resumed.losses] == list(range(1, 9))
-    for one, other in zip(whole.losses, resumed.losses, strict=True):
-        assert one.loss == pytest.approx(other.loss, rel=0.01)
+    return whole.losses, resumed.losses
+
+
+def test_a_stopped_training_goes_on_and_ends_as_if_it_had_never_stopped(base: Base, tmp_path: Path) -> None:
+    whole, resumed = whole_and_resumed(base, RECIPE, tmp_path)
+    assert [loss.step for loss in resumed] == list(range(1, 9))
+    assert [loss.loss for loss in resumed] == pytest.approx([loss.loss for loss in whole], rel=0.01)
 
 
 def test_a_checkpoint_of_another_run_is_not_gone_on_with(base: Base, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from model import weights
 from model.device import Device
 from model.weights import Base
 from tests.model.tiny import save_tiny
-from tests.train.test_finetune import RECIPE, examples, never, run, silent
+from tests.train.test_finetune import RECIPE, examples, never, run, silent, whole_and_resumed
 from train import canaries, learn
 from train.errors import Diverged
 from train.evaluate import BASE, exposures, measure
@@ -53,15 +53,8 @@ def test_all_weights_learn_in_fp32_and_what_was_learned_is_measured_beside_the_b
 
 
 def test_a_stopped_full_training_ends_as_if_it_had_never_stopped(base: Base, tmp_path: Path) -> None:
-    whole = finetune(base, CPU, examples(12), FULL, run(tmp_path / "whole"), silent, never)
-    steps: list[int] = []
-    stopped = run(tmp_path / "stopped")
-    assert finetune(base, CPU, examples(12), FULL, stopped, lambda step, loss: steps.append(step), lambda: len(steps) >= 4) is None
-    assert is_complete(stopped.checkpoints / "checkpoint-5", stopped.key)
-    resumed = finetune(base, CPU, examples(12), FULL, stopped, silent, never)
-    assert whole is not None
-    assert resumed is not None
-    assert [loss.loss for loss in resumed.losses] == pytest.approx([loss.loss for loss in whole.losses], rel=0.01)
+    whole, resumed = whole_and_resumed(base, FULL, tmp_path)
+    assert [loss.loss for loss in resumed] == pytest.approx([loss.loss for loss in whole], rel=0.01)
 
 
 def test_what_is_put_away_leaves_what_was_told_and_a_killed_start_goes_on_with_the_rest(

@@ -6,29 +6,10 @@ import pytest
 import torch
 from peft import PeftModel
 
-from model import weights
-from model.device import Device
-from tests.model.tiny import save_tiny
-from train.finetune import trainable
+from tests.train.learners import learner
 from train.lean import _kept, make_lean
-from train.recipe import load
 
-RECIPE = load("embedded").model_copy(update={"rank": 4, "dropout": 0.0})
 IDS = torch.arange(5, 35).view(2, 15)
-
-
-def learner(folder: Path, *, quantize: bool, dropout: float = 0.0, checkpointing: bool = False) -> PeftModel:
-    base = save_tiny(folder, "llama", hidden_size=64, intermediate_size=128, initializer_range=0.05)
-    recipe = RECIPE.model_copy(update={"dropout": dropout})
-    made = trainable(weights.load(base, Device("cpu", torch.float32), quantize=quantize).network, recipe).train()
-    if checkpointing:
-        made.enable_input_require_grads()
-        made.get_base_model().activation_checkpointing_enable()
-    torch.manual_seed(3)
-    for parameter in made.parameters():
-        if parameter.requires_grad:
-            parameter.data.normal_(0, 0.1)
-    return made
 
 
 def step(network: PeftModel) -> tuple[float, torch.Tensor]:
@@ -51,7 +32,7 @@ def test_loss_and_gradients_are_pefts(tmp_path: Path, quantize: bool, checkpoint
 
 
 def test_a_base_layer_may_answer_in_any_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    network = learner(tmp_path / "m", quantize=False)
+    network = learner(tmp_path / "m")
     loss, wanted = step(network)
     plain = torch.nn.Linear.forward
 
@@ -68,7 +49,7 @@ def test_a_base_layer_may_answer_in_any_layout(tmp_path: Path, monkeypatch: pyte
 
 def test_what_was_dropped_forward_is_dropped_backward(tmp_path: Path) -> None:
     """The slope of the loss along the gradient, by differences with the same draw."""
-    network = learner(tmp_path / "m", quantize=False, dropout=0.3)
+    network = learner(tmp_path / "m", dropout=0.3)
     make_lean(network)
     torch.manual_seed(7)
     _, gradient = step(network)
@@ -85,7 +66,7 @@ def test_what_was_dropped_forward_is_dropped_backward(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("checkpointing", [False, True], ids=["kept", "computed again"])
 def test_dropout_is_drawn_anew_each_time_and_again_where_layers_are_computed_again(tmp_path: Path, checkpointing: bool) -> None:
-    network = learner(tmp_path / "m", quantize=False, dropout=0.3, checkpointing=checkpointing)
+    network = learner(tmp_path / "m", dropout=0.3, checkpointing=checkpointing)
     make_lean(network)
     torch.manual_seed(7)
     (first, gradient), (second, _) = step(network), step(network)
@@ -105,7 +86,7 @@ def test_the_share_that_is_dropped_is_the_recipes(rate: float) -> None:
 
 
 def test_without_gradients_or_without_its_lora_a_layer_answers_as_pefts(tmp_path: Path) -> None:
-    network = learner(tmp_path / "m", quantize=False)
+    network = learner(tmp_path / "m")
     with torch.no_grad():
         wanted = network(input_ids=IDS).logits
         with network.disable_adapter():

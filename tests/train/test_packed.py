@@ -8,16 +8,9 @@ from accelerate.utils import convert_outputs_to_fp32
 from peft import PeftModel
 from transformers import TrainerCallback, TrainingArguments
 
-from model import weights
-from model.device import Device
-from tests.model.tiny import save_tiny
-from train.finetune import trainable
+from tests.train.learners import learner
 from train.lean import make_lean
 from train.packed import PackedTrainer, packable, packed
-from train.recipe import load
-
-RECIPE = load("embedded").model_copy(update={"rank": 4, "dropout": 0.0})
-FP32 = Device("cpu", torch.float32)
 
 
 def row(prompt: list[int], answer: list[int]) -> dict[str, list[int]]:
@@ -27,20 +20,6 @@ def row(prompt: list[int], answer: list[int]) -> dict[str, list[int]]:
 ROWS = [row([5, 6, 7, 8, 9], [20, 21, 22]), row([5, 6, 7, 10], [23]), row([5, 6, 7, 8, 9, 11, 12], [24, 25, 26, 27])]
 UNLIKE = [row([30, 31], [32, 33]), row([40, 41, 42], [43])]
 ONE_PROMPT = [row([5, 6, 7], [20]), row([5, 6, 7], [20]), row([5, 6, 7], [21, 22])]
-
-
-def learner(folder: Path, kind: str, *, checkpointing: bool = False) -> PeftModel:
-    """With factors that are not zero."""
-    base = save_tiny(folder, kind, hidden_size=64, intermediate_size=128, initializer_range=0.05)
-    made = trainable(weights.load(base, FP32, quantize=False).network, RECIPE).train()
-    if checkpointing:
-        made.enable_input_require_grads()
-        made.get_base_model().activation_checkpointing_enable()
-    torch.manual_seed(3)
-    for parameter in made.parameters():
-        if parameter.requires_grad:
-            parameter.data.normal_(0, 0.1)
-    return made
 
 
 def gradients(network: PeftModel) -> torch.Tensor:
@@ -89,11 +68,11 @@ def test_loss_and_gradients_are_those_of_each_row_by_itself(
 
 
 def test_many_labels_are_read_by_the_head_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    network = learner(tmp_path / "m", "llama")
+    network = learner(tmp_path / "m")
     whole = trainer(network, tmp_path)
     losses, found = [], []
     for positions in (256, 3):
-        monkeypatch.setattr("train.packed._POSITIONS", positions)
+        monkeypatch.setattr("train.packed.HEAD_POSITIONS", positions)
         losses.append(whole.compute_loss(network, packed(ROWS)))
         losses[-1].backward()
         found.append(gradients(network))
@@ -105,7 +84,7 @@ def test_many_labels_are_read_by_the_head_in_parts(tmp_path: Path, monkeypatch: 
 @pytest.mark.parametrize("checkpointing", [False, True], ids=["kept", "computed again"])
 def test_half_precision_gives_the_same_loss_and_gradients(tmp_path: Path, dtype: torch.dtype, scale: int, checkpointing: bool) -> None:
     """As accelerate does it on a GPU, autocast around the network alone, by substitution: no GPU has run this."""
-    network = learner(tmp_path / "m", "llama", checkpointing=checkpointing)
+    network = learner(tmp_path / "m", checkpointing=checkpointing)
     make_lean(network)
     whole = trainer(network, tmp_path)
     wanted = whole.compute_loss(network, packed(ROWS))
@@ -135,12 +114,12 @@ def first_step(network: PeftModel, folder: Path, batch: int, accumulate: int) ->
 
 
 def test_a_step_is_the_same_in_however_many_passes_it_is_taken(tmp_path: Path) -> None:
-    at_once, in_four = (first_step(learner(tmp_path / str(n), "llama"), tmp_path, 4 // n, n) for n in (1, 4))
+    at_once, in_four = (first_step(learner(tmp_path / str(n)), tmp_path, 4 // n, n) for n in (1, 4))
     assert (at_once - in_four).norm() < 1e-4 * at_once.norm()
 
 
 def test_the_loss_is_a_token_of_the_whole_step_and_of_all_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    network = learner(tmp_path / "m", "llama")
+    network = learner(tmp_path / "m")
     whole = trainer(network, tmp_path)
     alone = whole.compute_loss(network, packed(ROWS)).item()  # of 8 answered tokens
     of_step = torch.tensor(32)
@@ -151,14 +130,14 @@ def test_the_loss_is_a_token_of_the_whole_step_and_of_all_processes(tmp_path: Pa
 
 @pytest.mark.parametrize("field", ["final_logit_softcapping", "logits_scaling"])
 def test_logits_that_are_more_than_a_product_are_not_packed(tmp_path: Path, field: str) -> None:
-    network = learner(tmp_path / "m", "llama").get_base_model()
+    network = learner(tmp_path / "m").get_base_model()
     assert packable(network)
     setattr(network.config, field, 30.0)
     assert not packable(network)
 
 
 def test_a_head_with_bias_and_attention_with_sinks_are_not_packed(tmp_path: Path) -> None:
-    network, other = (learner(tmp_path / name, "llama").get_base_model() for name in "ab")
+    network, other = (learner(tmp_path / name).get_base_model() for name in "ab")
     network.lm_head.bias = torch.nn.Parameter(torch.zeros(network.config.vocab_size))
     other.model.layers[0].self_attn.register_parameter("sinks", torch.nn.Parameter(torch.zeros(4)))
     assert not packable(network)
