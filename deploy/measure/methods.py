@@ -1,8 +1,9 @@
 """`make measure-methods`: SFT, KTO, DPO, ORPO, full fine-tuning and merges of two LoRAs, trained on the same corrections.
 
 A correction is a row, and what it corrects is what the base itself wrote to that question: as in service, where people correct what
-they were told. Two LoRAs that saw half of the rows each are merged in three ways. Measured are the loss of the right answer, how much
-likelier it is than the base's own, and what was forgotten of general tasks, of which none is among the rows.
+they were told. Merged are, in three ways, two LoRAs that saw half of the rows each, and SFT's with the one of the first half: the night's
+with the live one, which an earlier night trained on what there was. Measured are the loss of the right answer, how much likelier it is
+than the base's own, and what was forgotten of general tasks, of which none is among the rows.
 """
 
 import fcntl
@@ -25,6 +26,7 @@ from train.gates import interval
 from train.runs import write_json
 
 METHODS, MERGES = ("sft", "kto", "dpo", "orpo"), ("linear", "ties", "slerp")
+SLOWER = ("kto", "dpo", "orpo")  # at a third of SFT's learning rate too
 
 
 @click.command()
@@ -38,8 +40,9 @@ def main(**given: Any) -> None:
     about = (
         f"{len(rows)} rows are the corrections, and what they correct is what the base wrote to those questions; thumbs alone are likes of "
         "half of the right answers and dislikes of what the base wrote to the others. The halves saw half of the rows in half of the steps "
-        "each, and are then merged. *Over the base's own*: how much likelier the right answer became than what the base wrote, and more is "
-        "better there. KTO, DPO and ORPO were trained at SFT's learning rate, full at a tenth of it: none was given the best of its own."
+        "each, and are then merged; *night and live* merges SFT's LoRA with the first half's, as if that were live from an earlier night. "
+        "*Over the base's own*: how much likelier the right answer became than what the base wrote, and more is better there. KTO, DPO and "
+        "ORPO were trained at SFT's learning rate and at a third of it, full at a tenth: none was given the best of its own."
     )
     show.write(setting, "Methods beside each other", about, found, "SFT", more=[apart(found)])
 
@@ -47,7 +50,9 @@ def main(**given: Any) -> None:
 def variants(setting: Setting, rows: Sequence[Example], items: Sequence[Example]) -> list[Variant]:
     """The bases, every method, two halves, and every merge of them."""
     bases = [replace(setting.plain_base(quantize), items=items) for quantize in (True, False)]
-    trained = [Variant(method.upper(), setting.varied(method=method), rows, items) for method in METHODS]
+    sft, *_ = trained = [Variant(method.upper(), setting.varied(method=method), rows, items) for method in METHODS]
+    third = setting.recipe.learning_rate / 3
+    trained += [Variant(f"{each.upper()}, a third", setting.varied(method=each, learning_rate=third), rows, items) for each in SLOWER]
     trained.append(Variant("KTO, thumbs alone", setting.varied(method="kto"), thumbs(rows), items))
     if plan.anatomy(setting.base).parameters <= plan.MOST_FULL:
         # A tenth of a LoRA's learning rate, as in the recipe `full`; its checkpoints would take gigabytes.
@@ -56,7 +61,11 @@ def variants(setting: Setting, rows: Sequence[Example], items: Sequence[Example]
         trained.append(Variant("full", setting.varied(**whole), rows, items))
     short = setting.varied(steps=max(1, setting.recipe.steps // 2))
     one, other = Variant("SFT, first half", short, rows[::2], items), Variant("SFT, second half", short, rows[1::2], items)
-    merged = [Variant(f"halves, {way}", setting.varied(merge=way), (), items, parents=(one, other)) for way in MERGES]
+    merged = [
+        Variant(f"{name}, {way}", setting.varied(merge=way), (), items, parents=parents)
+        for name, parents in {"halves": (one, other), "night and live": (sft, one)}.items()
+        for way in MERGES
+    ]
     return [*bases, *trained, one, other, *merged]
 
 

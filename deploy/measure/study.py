@@ -244,8 +244,8 @@ def _merge(setting: Setting, variant: Variant, folder: Path) -> Trained:
     assert way != "none"
     made = merge.merged(merge.read(one), merge.read(other), way, variant.recipe.merge_share, variant.recipe.rank)
     merge.write(made, one, folder / "candidate")
-    rows, steps = (sum(counts) for counts in zip(*((len(each.rows), each.recipe.steps) for each in variant.parents), strict=True))
-    return Trained([], rows, steps, time.monotonic() - began, peak())
+    rows = {each.id for parent in variant.parents for each in parent.rows}
+    return Trained([], len(rows), sum(parent.recipe.steps for parent in variant.parents), time.monotonic() - began, peak())
 
 
 def _measured(setting: Setting, variant: Variant) -> list[Score]:
