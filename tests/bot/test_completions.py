@@ -159,6 +159,12 @@ async def test_malformed_json_is_refused(care: Care, body: bytes, status: int) -
     assert (await response.json())["error"]["message"]
 
 
+async def test_a_body_that_is_not_packed_as_it_says_is_refused(care: Care) -> None:
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    response = await care.client.post("/v1/chat/completions", data=json.dumps(ASK).encode(), headers=headers)
+    assert (response.status, (await response.json())["error"]["code"]) == (400, "bad_request")
+
+
 async def test_a_body_over_one_mebibyte_is_refused(care: Care) -> None:
     body = io.BytesIO(json.dumps({**ASK, "user": "x" * 1024 * 1024}).encode())
     response = await care.client.post("/v1/chat/completions", data=body, headers={"Content-Type": "application/json"})

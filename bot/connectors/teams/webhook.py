@@ -114,6 +114,8 @@ async def _body(request: web.Request) -> bytes:
                     raise too_long
     except TimeoutError:
         raise _Refusal(408, f"the body did not come within {_BODY_SECONDS:g} s") from None
+    except web.RequestPayloadError:
+        raise _Refusal(400, "the body is not packed as its Content-Encoding says") from None
     return bytes(body)
 
 

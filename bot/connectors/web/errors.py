@@ -70,6 +70,8 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
         return error_response(status, str(error), code)
     except web.HTTPRequestEntityTooLarge as error:
         return error_response(413, f"the body is larger than 1 MiB; send less ({error.reason})", "too_large")
+    except web.RequestPayloadError:
+        return error_response(400, "the body is not packed as its Content-Encoding says", "bad_request")
     except web.HTTPError as error:
         return error_response(
             error.status, f"{request.method} {request.path}: {error.reason}", "not_found" if error.status == 404 else "bad_request"

@@ -111,6 +111,11 @@ async def test_a_body_that_is_no_activity_is_refused(door: Door, body: bytes) ->
     assert door.heard == []
 
 
+async def test_a_body_that_is_not_packed_as_it_says_is_refused(teams: FakeTeams, door: Door) -> None:
+    assert await door.knock(teams.activity(ADA, "Hello"), **{"Content-Encoding": "gzip"}) == 400
+    assert door.heard == []
+
+
 async def test_a_body_of_300_kilobytes_is_refused_and_one_of_200_is_taken(teams: FakeTeams, door: Door) -> None:
     assert await door.knock(teams.activity(ADA, "x" * 300_000)) == 413
     assert door.heard == []
