@@ -19,9 +19,10 @@ log = logging.getLogger(__name__)
 
 _SCOPE = "https://api.botframework.com/.default"
 _SECONDS = 8.0  # less than a call may take
-_EARLY_SECONDS = 300.0  # a token that ends while a call is on its way is of no use
+_EARLY_SECONDS = 300.0  # so long before a token ends the next one is fetched
+_LAST_SECONDS = 15.0  # a token that ends while a call is on its way is of no use
 _FRESH_SECONDS = 5.0  # one that is refused so soon is not the fault of its age
-_REFUSED_PAUSE = 5.0  # a wrong password does not become right by asking at once
+_PAUSE = 5.0  # a wrong password does not become right by asking at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,21 +43,20 @@ class Tokens:
         self._http = http
         self._clock = clock
         self._token: str | None = None
-        self._fetched_at = 0.0
-        self._until = 0.0
+        self._fetched_at = self._tried_at = 0.0
+        self._renew_at = self._ends_at = 0.0
         self._refused: tuple[float, str] | None = None
         self._fetching: asyncio.Task[str] | None = None
 
     async def get(self) -> str:
-        """The token; whoever needs one meanwhile waits for the same fetch. Raises Unreachable."""
-        if self._token is not None and self._clock() < self._until:
+        """The token. Whoever needs one waits for the same fetch; while the last one is good, nobody waits. Raises Unreachable."""
+        if self._token is not None and self._clock() < self._ends_at:
+            if self._clock() >= max(self._renew_at, self._tried_at + _PAUSE):
+                self._fetch()
             return self._token
         if self._refused is not None and self._clock() < self._refused[0]:
             raise Unreachable(self._refused[1], sent=False)
-        if self._fetching is None or self._fetching.done():
-            self._fetching = asyncio.create_task(self._fetch(), name="teams token")
-            self._fetching.add_done_callback(lambda task: task.cancelled() or task.exception())  # the last who waited may have left
-        return await asyncio.shield(self._fetching)
+        return await asyncio.shield(self._fetch())
 
     def refused(self) -> bool:
         """Teams did not accept it; whether the next one may be another."""
@@ -70,7 +70,15 @@ class Tokens:
             self._fetching.cancel()
             await asyncio.gather(self._fetching, return_exceptions=True)
 
-    async def _fetch(self) -> str:
+    def _fetch(self) -> "asyncio.Task[str]":
+        """The fetch that runs, or a new one."""
+        if self._fetching is None or self._fetching.done():
+            self._tried_at = self._clock()
+            self._fetching = asyncio.create_task(self._log_in(), name="teams token")
+            self._fetching.add_done_callback(lambda task: task.cancelled() or task.exception())  # the last who waited may have left
+        return self._fetching
+
+    async def _log_in(self) -> str:
         form = {"grant_type": "client_credentials", "client_id": self._app.id, "client_secret": self._app.password, "scope": _SCOPE}
         try:
             async with (
@@ -90,7 +98,8 @@ class Tokens:
         # Entra writes a number; what is none, or none that could be meant, is an hour, as its tokens last.
         lasts = float(seconds) if isinstance(seconds, int | float) and seconds > 0 else 3600.0
         self._token, self._fetched_at, self._refused = token, self._clock(), None
-        self._until = self._fetched_at + max(lasts - _EARLY_SECONDS, lasts / 2)
+        self._renew_at = self._fetched_at + max(lasts - _EARLY_SECONDS, lasts / 2)
+        self._ends_at = max(self._fetched_at + lasts - _LAST_SECONDS, self._renew_at)
         return token
 
     def _refusal(self, status: int, code: str) -> Unreachable:
@@ -98,7 +107,7 @@ class Tokens:
             return Unreachable(f"the login server has trouble of its own ({status} {code})", sent=False)
         told = f"the login server gives no token ({status} {code}); are TEAMS_APP_ID, TEAMS_APP_PASSWORD and TEAMS_TENANT_ID right?"
         log.error(told)
-        self._refused = (self._clock() + _REFUSED_PAUSE, told)
+        self._refused = (self._clock() + _PAUSE, told)
         return Unreachable(told, sent=False)
 
 

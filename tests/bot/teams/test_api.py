@@ -144,7 +144,37 @@ async def test_a_token_that_is_about_to_end_is_replaced(teams: FakeTeams, api: T
     for later, issued in ((3200.0, 1), (3400.0, 2), (6500.0, 2), (6800.0, 3)):
         moment = 1000.0 + later
         await api.post(personal(teams), HELLO)
-        assert teams.login.issued == issued, later
+        await teams.until(lambda wanted=issued: teams.login.issued == wanted)
+
+
+async def test_a_login_server_that_is_away_ends_no_token_before_its_time(
+    teams: FakeTeams, api: TeamsApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moment = 1000.0
+    assert api._tokens is not None
+    monkeypatch.setattr(api._tokens, "_clock", lambda: moment)
+    await api.post(personal(teams), HELLO)
+    teams.faults.outage("token", times=100)
+    for later in (3400.0, 3500.0):
+        moment = 1000.0 + later
+        await api.post(personal(teams), HELLO)
+    moment = 4700.0
+    with pytest.raises(Unreachable):
+        await api.post(personal(teams), HELLO)
+    teams.faults.clear()
+    await api.post(personal(teams), HELLO)
+    assert teams.login.issued == 2
+
+
+async def test_while_a_token_is_good_nobody_waits_for_the_next(teams: FakeTeams, api: TeamsApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    moment = 1000.0
+    assert api._tokens is not None
+    monkeypatch.setattr(api._tokens, "_clock", lambda: moment)
+    await api.post(personal(teams), HELLO)
+    teams.faults.slow("token", 5.0)
+    moment = 4400.0
+    async with asyncio.timeout(3):
+        await api.post(personal(teams), HELLO)
 
 
 async def test_a_token_that_teams_accepts_no_more_is_replaced_once(
