@@ -83,6 +83,11 @@ class Answering:
         self._pieces: list[str] = []
         self._since = time.monotonic()
 
+    @property
+    def running(self) -> Turn | None:
+        """The turn, until what there is of its answer is stored."""
+        return None if self._kept.is_set() else self._turn
+
     def asked_in(self, platform: str, message: str) -> bool:
         return (self._turn.question.platform, self._turn.question.message) == (platform, message)
 

@@ -249,6 +249,10 @@ class Service(Records, Experts, Operations, Privacy):
             await asyncio.wait([task])
         return await self._archive.run(Store.turn, turn_id)
 
+    def running(self, platform: str, user_id: str) -> list[Turn]:
+        """What is being answered for a person now."""
+        return [turn for each in self._answering.values() if each.asked_by(platform, user_id) and (turn := each.running) is not None]
+
     def cancel(self, turn_id: str) -> bool:
         """Its reader stopped it or left; False when it is not being answered."""
         answering = self._answering.get(turn_id)

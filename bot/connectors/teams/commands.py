@@ -11,13 +11,12 @@ from bot.connectors.teams.buttons import Outcome, Verb
 from bot.connectors.teams.events import Said
 from bot.connectors.teams.files import Files
 from bot.connectors.teams.handover import FOR_ALL, Handovers
-from bot.connectors.teams.names import PLATFORM
+from bot.connectors.teams.names import PLATFORM, asked_in
 from bot.connectors.teams.presses import Press
 from bot.connectors.teams.removals import removals
 from bot.connectors.teams.sdk import InvokeRefused
 from bot.connectors.teams.workspace import Workspace
-from bot.store import StoreError, UnknownTurn
-from bot.turns import Status
+from bot.store import StoreError
 from model.errors import EngineError
 
 log = logging.getLogger(__name__)
@@ -108,13 +107,8 @@ class Commands:
         return f"{NEW_BEGUN} {FOR_ALL}" if said.kind == "groupChat" else NEW_BEGUN
 
     async def _stop(self, said: Said) -> str | None:
-        """What is being written for this person in this conversation; where something of it stands, that says so."""
-        conversation = await self._workspace.conversation(said.name.place)
-        try:
-            turns = (await self._service.conversation(PLATFORM, conversation, said.user)).turns
-        except UnknownTurn:
-            return NOTHING_TO_STOP
-        running = [turn.id for turn in turns if turn.status in (Status.RECEIVED, Status.ANSWERING)]
+        """What is being written for this person in this place; where something of it stands, that says so."""
+        running = [turn.id for turn in self._service.running(PLATFORM, said.user) if asked_in(turn).place == said.name.place]
         stopped = [turn_id for turn_id in running if self._service.cancel(turn_id)]
         if not stopped:
             return NOTHING_TO_STOP

@@ -173,6 +173,21 @@ async def test_stop_ends_the_answer_that_is_being_written(start: Start) -> None:
         assert care.teams.replies(asked)[0].ai_label
 
 
+async def test_stop_after_new_ends_the_answer_of_the_conversation_before(start: Start) -> None:
+    async with start(ScriptedEngine(step=asyncio.Event().wait)) as care:
+        await care.teams.say(ADA, "Tell me everything")
+        await says(care, await care.teams.say(ADA, "new"), commands.NEW_BEGUN)
+        await care.teams.say(ADA, "stop")
+        await care.teams.until(lambda: care.turns()[0]["status"] == "cancelled")
+
+
+async def test_stop_stops_nothing_in_another_chat(start: Start) -> None:
+    async with start(ScriptedEngine(step=asyncio.Event().wait)) as care:
+        await care.teams.say(ADA, "Tell me everything", in_=care.teams.group(ADA, GRACE))
+        await says(care, await care.teams.say(ADA, "stop"), commands.NOTHING_TO_STOP)
+        assert care.turns()[0]["status"] in ("received", "answering")
+
+
 # Export.
 
 
