@@ -1,5 +1,6 @@
 """How long a platform wants us to wait before the next call. Pure; knows no platform."""
 
+import math
 from collections.abc import Mapping
 
 _MOST = 600.0
@@ -12,7 +13,8 @@ def retry_after(headers: Mapping[str, str]) -> float:
     for name, value in headers.items():
         if name.lower() == "retry-after":
             try:
-                return min(max(float(value), 0.0), _MOST)
+                seconds = float(value)
             except ValueError:
                 break
+            return _DEFAULT if math.isnan(seconds) else min(max(seconds, 0.0), _MOST)
     return _DEFAULT

@@ -101,11 +101,6 @@ def said(activity: Json, *, edited: bool = False) -> Said | None:
     )
 
 
-def added(activity: Json) -> bool:
-    """Whether CARE is among those who came into a chat."""
-    return any(text(each, "id") == text(activity, "recipient", "id") for each in objects(activity, "membersAdded"))
-
-
 def _event_id(activity: Json, named: Name, sender: str, spoken: str, edition: str) -> str:
     """Two messages are the same if the same person sent the same words to the same place at the same time of their own clock."""
     moment = text(activity, "localTimestamp") or text(activity, "timestamp") or named.id
