@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 _SHIPPED = Path(__file__).with_name("recipes")
+_FORMAT = 1
 FEWEST_OF_KTO = 2  # rows in one pass: with one alone, what it compares would be the row itself
 
 
@@ -73,20 +75,34 @@ def load(name: str) -> Recipe:
     """A shipped recipe by its name, or one in a TOML file. Raises RecipeInvalid, which names every fault."""
     path = _SHIPPED / f"{name}.toml" if "/" not in name and not name.endswith(".toml") else Path(name)
     try:
-        return Recipe.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        told = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors of Windows write a mark before the first key
     except OSError as error:
         shipped = ", ".join(sorted(file.stem for file in _SHIPPED.glob("*.toml")))
         raise RecipeInvalid(f"--recipe {name!r} can't be read ({error.strerror}); name one of {shipped}, or a TOML file") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # tomllib's own is one, and so are no UTF-8 and a number of 5,000 digits
         raise RecipeInvalid(f"{path} is no TOML: {error}") from error
+    if told.get("format", _FORMAT) != _FORMAT:
+        raise RecipeInvalid(
+            f"{path}: format = {told['format']!r}, and this CARE reads format {_FORMAT}: write the recipe anew from one in {_SHIPPED}"
+        )
+    try:
+        return Recipe.model_validate(told)
     except ValidationError as error:
-        raise RecipeInvalid("\n".join(_fault(path, fault) for fault in error.errors())) from error
+        faults = [_fault(path, fault) for fault in error.errors()]
+        if any(fault["type"] == "missing" for fault in error.errors()):
+            faults.append(f"{path}: every key of a recipe has to be there; a whole one is {_SHIPPED / 'nightly.toml'}")
+        raise RecipeInvalid("\n".join(faults)) from error
 
 
 def _fault(path: Path, fault: "ErrorDetails") -> str:
     where = ".".join(map(str, fault["loc"]))
-    value = "" if fault["type"] == "missing" else f" = {fault['input']!r}"
-    return f"{path}: {where}{value}: {fault['msg']}"
+    if fault["type"] == "missing":
+        return f"{path}: {where} is missing"
+    said = fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "extra_forbidden":
+        near = get_close_matches(where, Recipe.model_fields, 1)
+        said = f"a recipe has no such key; do you mean {near[0]}?" if near else "a recipe has no such key; leave it out"
+    return f"{path}: {where} = {fault['input']!r}: {said}"
 
 
 def _conflict(name: str, value: int | str, before: Mapping[str, Any]) -> str | None:

@@ -11,7 +11,7 @@ import pytest
 from bot.settings import Settings
 from train.commands import nightly as command
 from train.commands.nightly import _seconds_until, _Stop
-from train.errors import TooLarge
+from train.errors import RecipeInvalid, TooLarge
 from train.foresee import foresee
 from train.night import Night
 
@@ -31,6 +31,12 @@ def test_a_dry_run_without_the_model_says_why_it_foresees_nothing(tmp_path: Path
     night = command.open_night(Settings(home=tmp_path, model="acme/not-here"))
     foresee(night)
     assert "takes     unknown until the model is on this disk, where `care serve` or a night puts it" in command._said(night)
+
+
+def test_an_empty_name_is_no_wish_for_the_default_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "_stop_on_signals", _Stop)
+    with pytest.raises(RecipeInvalid, match="--recipe '' can't be read"):
+        command.open_night(Settings(home=tmp_path), "")
 
 
 def test_a_night_whose_repetition_with_more_rank_does_not_fit_keeps_its_own_result(

@@ -34,20 +34,23 @@ def changed(tmp_path: Path, old: str, new: str) -> str:
         ("dropout = 0.05", "dropout = 1.5", "dropout = 1.5"),
         ("learning_rate = 1e-3", "learning_rate = nan", "learning_rate = nan"),
         ("dropout = 0.05", "dropout = 0.95", "dropout = 0.95: Input should be less than or equal to 0.9"),
-        ("\nsteps = 72", "", "mine.toml: steps: Field required"),
+        ("\nsteps = 72", "", "mine.toml: steps is missing"),
         (
             "\nwarmup_steps = 5",
             "\nwarmup_steps = 73",
-            "warmup_steps = 73: Value error, the learning rate would never be reached in steps = 72",
+            "warmup_steps = 73: the learning rate would never be reached in steps = 72",
         ),
-        ("most_rank = 8", "most_rank = 4", "most_rank = 4: Value error, the night starts with rank = 8"),
+        ("most_rank = 8", "most_rank = 4", "most_rank = 4: the night starts with rank = 8"),
         ("seed = 20260301", "seed = -1", "seed = -1: Input should be greater than or equal to 0"),
         ("seed = 20260301", "seed = 4294967296", "seed = 4294967296: Input should be less than 4294967296"),
         ('method = "sft"', 'method = "ppo"', "method = 'ppo': Input should be 'sft', 'kto', 'dpo', 'orpo' or 'full'"),
-        ("format = 1", "format = 2", "format = 2: Input should be 1"),
+        ("format = 1", "format = 2", "format = 2, and this CARE reads format 1: write the recipe anew"),
         ('merge = "none"', 'merge = "average"', "merge = 'average': Input should be 'none', 'linear', 'ties' or 'slerp'"),
         ("merge_share = 0.5", "merge_share = 1.0", "merge_share = 1.0"),
-        ("\nrank = 8", "\nrank = 8\nranks = 8", "ranks = 8: Extra inputs are not permitted"),
+        ("\nrank = 8", "\nrank = 8\nranks = 8", "ranks = 8: a recipe has no such key; do you mean rank?"),
+        ("\nrank = 8", "\nrank = 8\ncolour = 8", "colour = 8: a recipe has no such key; leave it out"),
+        ("\nsteps = 72", f"\nsteps = {'9' * 5000}", "is no TOML: Exceeds the limit (4300 digits)"),
+        ("\nsteps = 72", f"\nsteps = {'[' * 5000}", "is no TOML"),
         ('name = "embedded"', 'name = "../x"', "name = '../x'"),
         ("\nrank = 8", "\nrank =", "is no TOML"),
     ],
@@ -80,6 +83,25 @@ def test_a_missing_value_is_said_without_the_others(tmp_path: Path) -> None:
     with pytest.raises(RecipeInvalid) as caught:
         load(changed(tmp_path, "\nsteps = 72", ""))
     assert "embedded" not in str(caught.value)
+
+
+def test_what_is_written_for_another_format_is_said_once_and_not_key_by_key(tmp_path: Path) -> None:
+    with pytest.raises(RecipeInvalid) as caught:
+        load(changed(tmp_path, "format = 1\n", 'format = 2\nschedule = "linear"\n'))
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_where_a_key_is_missing_a_whole_recipe_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RecipeInvalid) as caught:
+        load(changed(tmp_path, "\nsteps = 72", ""))
+    assert Path(str(caught.value).split()[-1]).name == "nightly.toml"
+    load(str(caught.value).split()[-1])
+
+
+def test_the_mark_that_some_editors_write_before_the_first_key_is_no_fault(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(Path("train/recipes/embedded.toml").read_text(), encoding="utf-8-sig")
+    assert load(str(path)) == load("embedded")
 
 
 def test_every_fault_is_named_at_once(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def open_night(
     settings: Settings, recipe_name: str | None = None, *, control: bool = False, until: datetime | None = None, processes: int = 1
 ) -> Night:
     """A night that knows nothing yet. Raises RecipeInvalid."""
-    recipe = recipes.load(recipe_name or recipes.default_name(settings.model))
+    recipe = recipes.load(recipes.default_name(settings.model) if recipe_name is None else recipe_name)
     several.require(recipe, processes)
     return Night(
         settings=settings,
