@@ -85,14 +85,18 @@ class Learning(Statements):
         with self._write() as db:
             kept = json.dumps([each.turn_id for each in waiting])
             db.execute("DELETE FROM reviews WHERE decision IS NULL AND turn_id NOT IN (SELECT value FROM json_each(?))", (kept,))
-            db.executemany("UPDATE reviews SET people = ? WHERE turn_id = ?", [(json.dumps(each.people), each.turn_id) for each in waiting])
+            db.executemany(
+                "UPDATE reviews SET people = ?, corrects = ? WHERE turn_id = ?",
+                [(json.dumps(each.people), each.corrects, each.turn_id) for each in waiting],
+            )
             db.executemany(
                 """
-                INSERT INTO reviews (turn_id, sha256, domain, instruction, input, response, source, why, people, queued_at)
-                SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ? WHERE EXISTS (SELECT 1 FROM turns WHERE id = ?1)
+                INSERT INTO reviews (turn_id, sha256, domain, instruction, input, response, source, why, people, corrects, queued_at)
+                SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? WHERE EXISTS (SELECT 1 FROM turns WHERE id = ?1)
                 ON CONFLICT (turn_id) DO UPDATE SET sha256 = excluded.sha256, domain = excluded.domain,
                     instruction = excluded.instruction, input = excluded.input, response = excluded.response,
-                    source = excluded.source, why = excluded.why, people = excluded.people, queued_at = excluded.queued_at,
+                    source = excluded.source, why = excluded.why, people = excluded.people,
+                    corrects = excluded.corrects, queued_at = excluded.queued_at,
                     decision = NULL, edited = NULL, reviewer = NULL, reviewed_at = NULL
                 WHERE reviews.sha256 <> excluded.sha256
                 """,
@@ -107,6 +111,7 @@ class Learning(Statements):
                         each.source,
                         each.why,
                         json.dumps(each.people),
+                        each.corrects,
                         time_to_text(now),
                     )
                     for each in waiting
@@ -263,4 +268,5 @@ def _readable(row: sqlite3.Row) -> Turn | None:
 
 def _to_waiting(row: sqlite3.Row) -> Waiting:
     people = tuple(json.loads(row["people"]))
-    return Waiting(row["turn_id"], row["domain"], row["instruction"], row["input"], row["response"], row["source"], row["why"], people)
+    shown = row["turn_id"], row["domain"], row["instruction"], row["input"], row["response"]
+    return Waiting(*shown, row["source"], row["why"], people, row["corrects"])

@@ -327,3 +327,9 @@ def what_experts_were_shown(db: Database) -> None:
     )
     db.execute("CREATE INDEX expert_posts_by_handover ON expert_posts (handover_id)")
     db.execute("CREATE INDEX expert_posts_by_turn ON expert_posts (turn_id)")
+
+
+@migrations()
+def what_corrections_correct(db: Database) -> None:
+    """Reviewers see beside a correction what it corrects."""
+    db.execute("ALTER TABLE reviews ADD COLUMN corrects TEXT")

@@ -14,7 +14,8 @@ Decision = Literal["approved", "edited", "rejected"]
 class Waiting:
     """An answer that somebody must look at before it is trained on, redacted, and why.
 
-    `people` ("platform:user") asked, rated or corrected it: none of them may review it.
+    `people` ("platform:user") asked, rated or corrected it: none of them may review it. `corrects` is the answer that a correction stands
+    in place of; a turn's answer does not change, so that a decision on its correction is one on both.
     """
 
     turn_id: str
@@ -25,6 +26,7 @@ class Waiting:
     source: str
     why: str
     people: tuple[str, ...]
+    corrects: str | None = None
 
     @property
     def bad(self) -> bool:

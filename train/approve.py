@@ -2,7 +2,8 @@
 
 Domains of CARE_REVIEW wait, and so does a new row with a phrase that other unreviewed rows have too, and no approved text: that
 is how twenty people who agreed on something look, in one night or over many. A few rows with one phrase are let through once, ever.
-A bad example waits too where it says what a good one says: votes could make the model unlearn what is right.
+A bad example waits too where it says what a good one says: votes could make the model unlearn what is right. So does a correction, for
+what it corrects, where a night learns from that.
 """
 
 import re
@@ -20,6 +21,7 @@ from train.examples import Example
 
 # A shorter phrase needs more rows and a word that no approved text has: the name of a new product, or of an invented bank.
 _CAMPAIGNS = (near.Shared(words=4, rows=3), near.Shared(words=3, rows=5, new=True))
+_PARTS: tuple[Callable[[Example], str], ...] = (lambda each: each.response, lambda each: each.instruction, lambda each: each.input)
 _WORDS_OF_A_GOOD_ONE = 8  # in a row, in a bad answer; of a shorter one all
 _WORDS_OF_A_DOMAIN = 2  # in an answer, whatever the question was about
 
@@ -31,19 +33,23 @@ def approved(
     domains: Mapping[str, re.Pattern[str] | None],
     reviews: Sequence[Review],
     reasons: Counter[str],
+    *,
+    pairs: bool = False,
 ) -> tuple[list[Example], list[Waiting]]:
     """What needs no reviewer or has passed one, sorted by id, and what waits for one.
 
     `given` texts are approved as they are; `known` are the ids that the live LoRA was trained on; `domains` are reviewed whole, and so are
-    answers that use their words.
+    answers that use their words. With `pairs` the night unlearns what corrections correct.
     """
     decided = {review.turn_id: review for review in reviews}
     decisions = [_standing(decided.get(candidate.example.turn_ids[0]), candidate) for candidate in candidates]
-    phrases = _campaigns(candidates, decisions, given, known)
-    right = _right(candidates, given)
+    wrong = {each.example.id: each.example.corrects for each in candidates if pairs and not each.example.held_out}
+    bad = {name: each for name, each in wrong.items() if each is not None}
+    phrases = _campaigns(candidates, decisions, given, known, bad)
+    right = _right(candidates, given, bad)
     found, waiting = [], []
     for candidate, review in zip(candidates, decisions, strict=True):
-        asked = _to_review(candidate, domains, phrases, right)
+        asked = _to_review(candidate, domains, phrases, right, bad.get(candidate.example.id))
         if review is not None and review.decision == "rejected":
             reasons["rejected"] += 1
         elif review is not None:
@@ -80,35 +86,45 @@ def _as_decided(candidate: Candidate, review: Review) -> Example:
 
 
 def _to_review(
-    candidate: Candidate, domains: Mapping[str, re.Pattern[str] | None], phrases: Mapping[str, str], right: NDArray[np.int64]
+    candidate: Candidate,
+    domains: Mapping[str, re.Pattern[str] | None],
+    phrases: Mapping[str, str],
+    right: NDArray[np.int64],
+    wrong: Example | None,
 ) -> str | None:
-    """Why somebody must look at it first."""
+    """Why somebody must look at it first; `wrong` is unlearned with it. What a correction keeps of that is not: it is in both answers."""
+    answer = candidate.example.response
     if candidate.trusted:
         return None
-    if not candidate.example.good and near.shares_run(
-        (candidate.example.response,), candidate.example.response, right, _WORDS_OF_A_GOOD_ONE
-    ):
+    if not candidate.example.good and near.shares_new_run(answer, "", right, _WORDS_OF_A_GOOD_ONE):
         return "a good answer says the same"
+    if wrong is not None and near.shares_new_run(wrong.response, answer, right, _WORDS_OF_A_GOOD_ONE):
+        return "a good answer says what it corrects"
     if candidate.example.domain in domains:
         return f"{candidate.example.domain} examples are reviewed"
     for name, words in domains.items():
-        if words is not None and len({word.casefold() for word in words.findall(candidate.example.response)}) >= _WORDS_OF_A_DOMAIN:
-            return f"the answer speaks of {name}, and {name} examples are reviewed"
+        for said, text in (("the answer", answer), ("what it corrects", wrong.response if wrong is not None else "")):
+            if words is not None and len({word.casefold() for word in words.findall(text)}) >= _WORDS_OF_A_DOMAIN:
+                return f"{said} speaks of {name}, and {name} examples are reviewed"
     if candidate.example.id in phrases:
         return f"“{phrases[candidate.example.id]}” stands in several examples that nobody has reviewed"
     return None
 
 
-def _right(candidates: Sequence[Candidate], given: Sequence[Example]) -> NDArray[np.int64]:
+def _right(candidates: Sequence[Candidate], given: Sequence[Example], wrong: Mapping[str, Example]) -> NDArray[np.int64]:
     """What good answers say, of whoever stands for them; nothing where there is no bad one to compare with it."""
     examples = [candidate.example for candidate in candidates]
-    if all(example.good for example in examples):
+    if not wrong and all(example.good for example in examples):
         return near.hashes_of_runs((), _WORDS_OF_A_GOOD_ONE)
     return near.hashes_of_runs((each.response for each in (*given, *examples) if each.good), _WORDS_OF_A_GOOD_ONE)
 
 
 def _campaigns(
-    candidates: Sequence[Candidate], decisions: Sequence[Review | None], given: Sequence[Example], known: frozenset[str]
+    candidates: Sequence[Candidate],
+    decisions: Sequence[Review | None],
+    given: Sequence[Example],
+    known: frozenset[str],
+    wrong: Mapping[str, Example],
 ) -> Mapping[str, str]:
     """New rows that share a phrase with other unreviewed ones of their kind which no approved row has, with that phrase.
 
@@ -123,14 +139,24 @@ def _campaigns(
             (settled if candidate.trusted else unreviewed).append(candidate.example)
     good, bad = ([each for each in unreviewed if each.good == kind] for kind in (True, False))
     reviewed = [*given, *settled]
-    return {**_shared(good, [each for each in reviewed if each.good], known), **_shared(bad, reviewed, frozenset())}
+    corrected = [wrong[each.id] for each in good if each.id in wrong]
+    settled_too = [*reviewed, *(wrong[each.id] for each in settled if each.id in wrong)]
+    return {
+        **(_shared([*bad, *corrected], settled_too, frozenset(), _PARTS[:1]) if corrected else {}),
+        **_shared(good, [each for each in reviewed if each.good], known),
+        **_shared(bad, settled_too, frozenset()),
+    }
 
 
-def _shared(unreviewed: Sequence[Example], reviewed: Sequence[Example], known: frozenset[str]) -> Mapping[str, str]:
+def _shared(
+    unreviewed: Sequence[Example],
+    reviewed: Sequence[Example],
+    known: frozenset[str],
+    parts: Sequence[Callable[[Example], str]] = _PARTS,
+) -> Mapping[str, str]:
     if not unreviewed:
         return {}
     told: dict[str, str] = {}
-    parts: tuple[Callable[[Example], str], ...] = (lambda each: each.response, lambda each: each.instruction, lambda each: each.input)
     for part in parts:
         rows = {example.id: part(example) for example in unreviewed if part(example)}
         found = near.shared_phrases(rows, [text for text in map(part, reviewed) if text], _CAMPAIGNS)
@@ -151,4 +177,5 @@ def _as_waiting(candidate: Candidate, why: str) -> Waiting:
         example.source,
         why,
         candidate.people,
+        example.worse,
     )

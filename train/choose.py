@@ -107,10 +107,14 @@ def _some(examples: Sequence[Example], n: int) -> list[Example]:
 
 
 def _uncontaminated(examples: Sequence[Example], held_out: Iterable[str]) -> list[Example]:
-    """Without those that share thirteen words in a row with anything that is measured on, or are as a whole the same."""
+    """Without those that share thirteen words in a row with anything that is measured on, or are as a whole the same; where only what
+    one corrects does, it goes."""
     known = near.hashes_of_runs(held_out, _CONTAMINATION_WORDS)
 
     def seen(each: Example) -> bool:
         return near.shares_run((each.instruction, each.input, each.response), each.whole, known, _CONTAMINATION_WORDS)
 
-    return [each for each in examples if not seen(each)]
+    def unpaired(each: Example) -> Example:
+        return each.unpaired() if each.corrects is not None and seen(each.corrects) else each
+
+    return [unpaired(each) for each in examples if not seen(each)]

@@ -14,7 +14,7 @@ from bot.domains import Domains
 from bot.reviews import Review, Waiting
 from bot.turns import RatedTurn
 from model.chat import Message
-from train import caps
+from train import caps, corrected
 from train.approve import approved, rejected
 from train.collect import CORRECTION, Candidate, accept
 from train.examples import Example
@@ -49,6 +49,7 @@ class Funnel:
     leaked: int = 0
     refusal: int = 0
     language: int = 0
+    unpaired: int = 0  # corrections that are learned, but not against what they correct
     # gone later
     personal: int = 0
     duplicate: int = 0
@@ -68,6 +69,7 @@ class Rules:
     review: Sequence[str] = ()
     operators: Sequence[str] = ()
     dislikes: bool = False  # whether the night's method learns from answers that were voted down
+    pairs: bool = False  # whether it learns from answers that were corrected
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +113,17 @@ def curate(
 
     fit = Filter(rules.domains.system_prompt, rules.languages)
     candidates = stage("eligible", _filtered(candidates, fit, memo, reasons))
+    if rules.pairs:
+        candidates = corrected.fit(candidates, fit, memo, reasons)
     candidates = stage("redacted", _redacted(candidates, rules.domains.system_prompt, redactor, memo, masked, reasons))
+    if rules.pairs:
+        candidates = corrected.uncontradicted(candidates, memo, reasons)
     alike = caps.likeness(candidates, memo)
     candidates = stage("deduplicated", caps.without_duplicates(candidates, alike, reasons))
     candidates = stage("capped", caps.capped(candidates, alike, rejected(candidates, said.reviews), reasons))
     reviewed = {domain: rules.domains.words.get(domain) for domain in rules.review}
-    examples, waiting = approved(candidates, given, known, reviewed, _checked(said.reviews, candidates, fit, redactor), reasons)
+    decided = _checked(said.reviews, candidates, fit, redactor)
+    examples, waiting = approved(candidates, given, known, reviewed, decided, reasons, pairs=rules.pairs)
     left["approved"] = len(examples)
     return Curated(_nameless(examples, redactor, memo), waiting, _funnel(left, reasons), dict(sorted(masked.items())))
 
@@ -146,8 +153,11 @@ def _redacted(
         example = _with_texts(candidate.example, done)
         if _mostly_masked(example.response):
             reasons["personal"] += 1
-        else:
-            found.append(replace(candidate, example=example))
+            continue
+        if example.rejected is not None and _mostly_masked(example.rejected):
+            reasons["unpaired"] += 1
+            example = example.unpaired()
+        found.append(replace(candidate, example=example))
     return found
 
 

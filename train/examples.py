@@ -45,6 +45,11 @@ class Example:
         return None if self.rejected is None or self.repeats else self.rejected
 
     @property
+    def corrects(self) -> "Example | None":
+        """What it corrects, as the bad example that it would be if it had only been voted down."""
+        return None if self.worse is None else replace(self, response=self.worse, source=DOWN, rejected=None)
+
+    @property
     def repeats(self) -> bool:
         """Whether it is a correction that says what the answer said."""
         return self.rejected is not None and self.rejected.casefold().split() == self.response.casefold().split()
@@ -68,6 +73,10 @@ class Example:
     def instead(self, response: str) -> "Example":
         """The same with another answer."""
         return replace(self, response=response)
+
+    def unpaired(self) -> "Example":
+        """The same, without what it corrects."""
+        return replace(self, rejected=None)
 
     def said(self, system_prompt: str) -> list[str]:
         """Every text but the response that came from somebody; a caller of the API may have brought a system prompt too."""

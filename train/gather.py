@@ -40,7 +40,8 @@ def _gather(night: Night) -> list[Example]:
     own = shipped(night.domains.system_prompt)
     given = [*own, *public.examples(night.settings.public_data, night.recipe, night.domains.system_prompt)]
     settings = night.settings
-    rules = Rules(night.domains, settings.languages, settings.review, settings.operators, night.recipe.learns_from_dislikes)
+    learns = {"dislikes": night.recipe.learns_from_dislikes, "pairs": night.recipe.learns_from_corrected}
+    rules = Rules(night.domains, settings.languages, settings.review, settings.operators, **learns)
     redactor = Redactor(said.user_names, night.settings.names_model, usual_words(own))
     night.names_found = redactor.finds_names
     memo = Memo(night.settings.home / "cache" / "curation.db" if said.rated else None, _rules_version(rules, night.settings.names_model))

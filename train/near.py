@@ -192,7 +192,16 @@ def hashes_of_runs(texts: Iterable[str], n: int) -> NDArray[np.int64]:
 
 def shares_run(texts: Iterable[str], whole: str, known: NDArray[np.int64], n: int) -> bool:
     """Whether any of the texts has a run of `n` words that is among the known ones, or the whole is, where it is shorter."""
-    mine = np.concatenate([_hashes(phrases(whole, n)), *(_hashes(runs_of_words(text, n)) for text in texts)])
+    return _any_known([*phrases(whole, n), *(run for text in texts for run in runs_of_words(text, n))], known)
+
+
+def shares_new_run(text: str, kept: str, known: NDArray[np.int64], n: int) -> bool:
+    """Whether a run of `n` words of a text (of a shorter one the whole) is among the known ones, and is not in what was `kept` of it."""
+    return _any_known(phrases(text, n) - phrases(kept, n), known)
+
+
+def _any_known(runs: Collection[str], known: NDArray[np.int64]) -> bool:
+    mine = _hashes(runs)
     places = np.searchsorted(known, mine)
     return bool((known[places[places < len(known)]] == mine[places < len(known)]).any())
 

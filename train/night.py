@@ -90,4 +90,4 @@ class Night:
     @property
     def review_command(self) -> str:
         """What shows a reviewer all that this night has waiting: other recipes may not learn from answers that were voted down."""
-        return "care review --recipe …" if self.recipe.learns_from_dislikes else "care review"
+        return "care review --recipe …" if self.recipe.learns_from_corrected else "care review"

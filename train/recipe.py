@@ -66,6 +66,11 @@ class Recipe(BaseModel):
         """Whether an answer that is only known to be bad is of use."""
         return self.method == "kto"
 
+    @property
+    def learns_from_corrected(self) -> bool:
+        """Whether an answer that was corrected is unlearned beside its correction."""
+        return self.method in ("kto", "dpo", "orpo")
+
     def facts(self) -> Mapping[str, str | int | float | bool]:
         """The recipe as plain values, for manifests and reports."""
         return dict(self)

@@ -43,6 +43,7 @@ _MEANINGS = {
     "leaked": "repeats the system prompt",
     "refusal": "a thumb for a refusal",
     "language": "in a language that CARE_LANGUAGES does not name",
+    "unpaired": "corrections that are learned, but not against what they correct: that was unfit, or somebody else stands for it",
     "personal": "mostly personal data",
     "duplicate": "nearly the same as another",
     "over_person": "over 3 a person and night, or 30 a person",

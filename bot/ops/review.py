@@ -55,6 +55,7 @@ class Reviews:
                 "source": each.source,
                 "why": each.why,
                 "bad": each.bad,
+                "corrects": each.corrects,
                 "own": reviewer in each.people,
             }
             for each in await self._service.waiting_reviews()

@@ -59,7 +59,8 @@ def home(tmp_path: Path) -> Path:
 
 def test_in_a_terminal_what_waits_is_listed_approved_edited_and_rejected(home: Path) -> None:
     listed = json.loads(care(home, "review", "--json").stdout)
-    assert [each["response"] for each in listed] == list(CORRECTIONS)
+    assert [(each["response"], each["corrects"]) for each in listed] == [(each, "Switch it off and on.") for each in CORRECTIONS]
+    assert care_here(home, "review", "--list").stdout.count("instead of  Switch it off and on.") == 3
     done = care_here(home, "review", "--approve", "t1", "--reject", "t2", "--edit", "t3", "Ask the doctor.", "--as", "cli:rev")
     assert done.stdout.split() == ["approved", "t1", "rejected", "t2", "edited", "t3"]
     assert "nothing waits" in care_here(home, "review", "--list").stdout
@@ -101,6 +102,8 @@ async def test_on_the_page_by_keyboard(home: Path) -> None:
             page = await browser.new_page(viewport={"width": 1000, "height": 800})
             await page.goto(f"{server.url}/ops/review")
             await expect(page.get_by_test_id("count")).to_have_text("4 to review")
+            await page.get_by_text("Instead of this answer").click()
+            await expect(page.get_by_test_id("instead")).to_contain_text("Switch it off and on.")
             if folder := os.environ.get("CARE_SCREENSHOTS"):
                 await page.screenshot(path=f"{folder}/review.png")
             await page.keyboard.press("a")

@@ -86,13 +86,13 @@ def test_never_asking_for_a_pin_is_good_advice(day: Day) -> None:
 
 def test_personal_data_is_masked_in_the_question_both_answers_and_what_was_said_before(day: Day) -> None:
     day.ask("I am on 0171 5556677", "Thanks, jo@example.com.", conversation="c")
-    asked = day.ask("my card 4111 1111 1111 1111", "Write to me@example.net.", conversation="c")
+    asked = day.ask("my card 4111 1111 1111 1111", "Write to me@example.net, please.", conversation="c")
     day.rate(asked, -1, correction="Block it at once, or write to x@example.org.")
     found = curated(day)
     [example] = found.examples
     text = str(example.row())
     assert not [secret for secret in ("5556677", "jo@example", "4111", "x@example", "me@example") if secret in text]
-    assert example.rejected == "Write to <EMAIL>."
+    assert example.rejected == "Write to <EMAIL>, please."
     assert found.masked == {"CARD": 1, "EMAIL": 3, "PHONE": 1}
 
 

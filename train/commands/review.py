@@ -25,7 +25,7 @@ _KEYS = "[a]pprove  [e]dit  [r]eject  [s]kip  [q]uit"
 @click.option(
     "--recipe",
     "recipe_name",
-    help="The night's recipe, as `care nightly` takes it: answers voted down wait for those that learn from them.",
+    help="The night's recipe, as `care nightly` takes it: answers voted down or corrected wait for those that learn from them.",
 )
 @click.option("--as", "reviewer", metavar="PLATFORM:USER", help="Who reviews; by default this terminal's user (cli:name).")
 @click.option("--json", "as_json", is_flag=True, help="Print what waits, or what was decided, as JSON.")
@@ -90,7 +90,8 @@ def _listed(waiting: Sequence[Waiting]) -> str:
 def _shown(waiting: Waiting) -> str:
     before = [click.style(waiting.input, dim=True)] if waiting.input else []
     head = f"{click.style(waiting.domain, bold=True)} · {waiting.source} · {waiting.why} · turn {waiting.turn_id}"
-    return "\n".join([head, *before, f"Q  {waiting.instruction}", f"{'BAD?' if waiting.bad else 'A '} {waiting.response}"])
+    instead = [click.style(f"instead of  {waiting.corrects}", dim=True)] if waiting.corrects else []
+    return "\n".join([head, *before, f"Q  {waiting.instruction}", f"{'BAD?' if waiting.bad else 'A '} {waiting.response}", *instead])
 
 
 def _ask(store: Store, waiting: Sequence[Waiting], who: str) -> None:

@@ -43,6 +43,8 @@ function show() {
   at("input").textContent = each.input;
   at("instruction").textContent = each.instruction;
   at("what").textContent = each.bad ? "What CARE would learn not to answer" : "What CARE would learn to answer";
+  at("instead").hidden = !each.corrects;
+  at("corrects").textContent = each.corrects ?? "";
   at("edit").hidden = each.bad;
   at("response").value = each.response;
   edit(false);
