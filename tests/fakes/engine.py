@@ -102,6 +102,7 @@ class ScriptedEngine:
         number = next(self._ids)
         generation = Generation(request.lora, lambda: self._cancel(number))
         self._open[number] = asyncio.create_task(self._play(number, request, generation))
+        self._open[number].add_done_callback(lambda _: self._never_begun(number, request, generation))
         return generation
 
     def _cancel(self, number: int) -> None:
@@ -121,9 +122,17 @@ class ScriptedEngine:
         except EngineError as error:
             generation.feed(error)
         except asyncio.CancelledError:
-            generation.feed(NotReady("closed") if self.state == "closed" else Finish("cancelled", _words(request), shown))
+            generation.feed(self._cancelled(request, shown))
         finally:
             self._open.pop(number, None)
+
+    def _never_begun(self, number: int, request: Request, generation: Generation) -> None:
+        """A task that was cancelled before its first step has not said so."""
+        if self._open.pop(number, None) is not None:
+            generation.feed(self._cancelled(request, 0))
+
+    def _cancelled(self, request: Request, shown: int) -> Finish | EngineError:
+        return NotReady("closed") if self.state == "closed" else Finish("cancelled", _words(request), shown)
 
 
 def _words(request: Request) -> int:
