@@ -36,20 +36,20 @@ class Care:
     engine: ScriptedEngine
     store: Store
 
-    async def answer(self, asked: Message, seconds: float = 15.0) -> Message:
+    async def answer(self, asked: Message, seconds: float = 60.0) -> Message:
         """The first finished message in the thread of a question."""
         return (await self.answers(asked, 1, seconds))[0]
 
-    async def answers(self, asked: Message, count: int, seconds: float = 15.0) -> list[Message]:
+    async def answers(self, asked: Message, count: int, seconds: float = 60.0) -> list[Message]:
         """Once there are so many, and everything is over."""
         await self.slack.until(lambda: len(self.slack.answers(asked)) >= count, seconds)
         await self.idle()
         return self.slack.answers(asked)
 
-    async def idle(self, seconds: float = 30.0) -> None:
-        """Everything that came is acknowledged and answered."""
+    async def idle(self, seconds: float = 60.0) -> None:
+        """Everything that came is acknowledged and answered, and nothing is being written any more."""
         await self.slack.settled(seconds)
-        await self.slack.until(lambda: not self.service._tasks, seconds)
+        await self.slack.until(lambda: not self.service._tasks and not self.connector._workspace.tasks._tasks, seconds)
 
     def turns(self) -> list[Json]:
         """Every turn, as any SQLite tool reads it."""
@@ -67,6 +67,7 @@ async def slack() -> AsyncIterator[FakeSlack]:
     """A workspace in which CARE may and hears exactly what its manifest says."""
     async with FakeSlack(scopes=SCOPES, events=EVENTS) as fake:
         fake.outbox.ack_seconds = 1.0  # a third of Slack's: what a stopped CARE did not take comes again soon
+        fake.outbox.interaction_seconds = fake.trigger_seconds = 30.0
         yield fake
 
 

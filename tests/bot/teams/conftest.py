@@ -39,17 +39,17 @@ class Care:
     engine: ScriptedEngine
     store: Store
 
-    async def answer(self, asked: Message, seconds: float = 15.0) -> Message:
+    async def answer(self, asked: Message, seconds: float = 60.0) -> Message:
         """The first finished message after a question."""
         return (await self.answers(asked, 1, seconds))[0]
 
-    async def answers(self, asked: Message, count: int, seconds: float = 15.0) -> list[Message]:
+    async def answers(self, asked: Message, count: int, seconds: float = 60.0) -> list[Message]:
         """Once there are so many, and everything is over."""
         await self.teams.until(lambda: len(self.teams.answers(asked)) >= count, seconds)
         await self.idle()
         return self.teams.answers(asked)
 
-    async def idle(self, seconds: float = 30.0) -> None:
+    async def idle(self, seconds: float = 60.0) -> None:
         """Everything that came is acknowledged and answered."""
         await self.teams.settled(seconds)
         await self.teams.until(lambda: not self.service._tasks and not self.connector._workspace.tasks._tasks, seconds)

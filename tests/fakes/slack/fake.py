@@ -33,6 +33,7 @@ SCOPES = frozenset(
 )
 _RECHECK_SECONDS = 0.02
 _CONDITION_SHARE = 9  # a condition that takes long is asked less often: a tenth of the time at most
+_MOST_PAUSE = 0.2  # but not for long: what looked slow may have been the machine
 _MAX_FILE = 32 * 1024 * 1024
 
 
@@ -153,7 +154,7 @@ class FakeSlack(People, Interactions):
         """The modal that a person has open, the topmost."""
         return next((view for view in reversed(self.views) if view.open and view.user == user), None)
 
-    async def until(self, condition: Callable[[], T], seconds: float = 15.0) -> T:
+    async def until(self, condition: Callable[[], T], seconds: float = 60.0) -> T:
         """What `condition` gives once it is true. Asked again whenever something happens here. Raises TimeoutError."""
         deadline = time.monotonic() + seconds
         while True:
@@ -164,18 +165,18 @@ class FakeSlack(People, Interactions):
             left = deadline - time.monotonic()
             if left <= 0:
                 raise TimeoutError(f"not so within {seconds} s; {self._state()}")
-            await asyncio.sleep((time.monotonic() - began) * _CONDITION_SHARE)
+            await asyncio.sleep(min((time.monotonic() - began) * _CONDITION_SHARE, _MOST_PAUSE))
             try:
                 await asyncio.wait_for(self._news.wait(), min(left, _RECHECK_SECONDS))
             except TimeoutError:
                 continue  # the condition may look at something that is not ours
 
-    async def connected(self, sockets: int = 1, seconds: float = 10.0) -> None:
+    async def connected(self, sockets: int = 1, seconds: float = 60.0) -> None:
         """Returns once the app has so many sockets."""
         await self.until(lambda: len(self.sockets) >= sockets, seconds)
 
-    async def settled(self, seconds: float = 10.0) -> None:
-        """Returns once everything told is acknowledged or given up."""
+    async def settled(self, seconds: float = 60.0) -> None:
+        """Returns once everything told is acknowledged or given up, and nothing is on its way a second time."""
         await self.until(self.outbox.settled, seconds)
 
     # What goes wrong

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -26,6 +26,8 @@ class Faults:
     def __init__(self) -> None:
         self._faults: dict[str, deque[Fault]] = defaultdict(deque)
         self._slow: dict[str, float] = {}
+        self._holds: dict[str, asyncio.Event] = {}
+        self.held: Counter[str] = Counter()  # how many calls wait, or waited, for `release`
         self._lost: dict[str, int] = defaultdict(int)
         self.limited = False  # whether the documented rates are enforced
         self._calls: dict[str, deque[float]] = defaultdict(deque)
@@ -46,6 +48,16 @@ class Faults:
         """Every call takes so much longer, until it is set to 0."""
         self._slow[method] = seconds
 
+    def hold(self, method: str = ALL) -> None:
+        """Every call waits until `release`, however long that takes."""
+        self._holds[method] = asyncio.Event()
+
+    def release(self) -> None:
+        """What was held goes on, and nothing more is held."""
+        for going in self._holds.values():
+            going.set()
+        self._holds.clear()
+
     def lose_replies(self, method: str, times: int = 1) -> None:
         """The next calls are carried out, but the connection breaks before the app hears so."""
         self._lost[method] += times
@@ -59,6 +71,7 @@ class Faults:
 
     def clear(self) -> None:
         """All is well again."""
+        self.release()
         self._faults.clear()
         self._slow.clear()
         self._lost.clear()
@@ -68,6 +81,10 @@ class Faults:
         pause = self._slow.get(method, self._slow.get(ALL, 0.0))
         if pause:
             await asyncio.sleep(pause)
+        going = self._holds.get(method, self._holds.get(ALL))
+        if going is not None:
+            self.held[method] += 1
+            await going.wait()
         for key in (method, ALL):
             if self._faults.get(key):
                 fault = self._faults[key][0]

@@ -78,7 +78,7 @@ class HttpEvents:
         if attempt > 1:
             headers |= {"X-Slack-Retry-Num": str(attempt - 1), "X-Slack-Retry-Reason": delivery.retry_reason}
         try:
-            status, text, again = await asyncio.wait_for(self._request(body, headers), self._outbox.ack_seconds)
+            status, text, again = await asyncio.wait_for(self._request(body, headers), self._outbox.patience(delivery))
         except TimeoutError:
             self._outbox.failed(envelope_id, "http_timeout")
         except aiohttp.ClientError:

@@ -16,7 +16,7 @@ from tests.fakes.slack.workspace import Json
 Kind = Literal["events_api", "interactive", "slash_commands"]
 
 ACK_SECONDS = 3.0  # Slack's
-RETRY_PAUSES = (0.0, 60.0, 300.0)  # after the deadline: nearly at once, after a minute, after five
+RETRY_PAUSES = (0.0, *(0.5,) * 100)  # after the deadline: nearly at once, then far sooner and oftener than Slack's minutes
 
 
 @dataclass
@@ -63,6 +63,7 @@ class Outbox:
     def __init__(self) -> None:
         self.way: Way | None = None
         self.ack_seconds = ACK_SECONDS
+        self.interaction_seconds = ACK_SECONDS  # the same for what is told but once: buttons, dialogs, commands
         self.retry_pauses = RETRY_PAUSES
         self.duplicates = 0.0  # the share of events that are sent twice although they were acknowledged
         self.lose_acks = 0  # how many of the next acknowledgements get lost
@@ -113,8 +114,12 @@ class Outbox:
             self._retry(delivery, again)
 
     def settled(self) -> bool:
-        """Whether everything is acknowledged or given up."""
-        return all(delivery.acked or delivery.given_up for delivery in self.sent)
+        """Whether everything is acknowledged or given up, and nothing is on its way a second time."""
+        return not self._in_flight and all(delivery.acked or delivery.given_up for delivery in self.sent)
+
+    def patience(self, delivery: Delivery) -> float:
+        """For how many seconds an attempt is waited for."""
+        return self.ack_seconds if delivery.kind == "events_api" else self.interaction_seconds
 
     def latencies(self) -> list[float]:
         """Seconds from the first attempt to the acknowledgement, of all that were acknowledged."""
@@ -140,7 +145,7 @@ class Outbox:
         delivery.attempts += 1
         self._in_flight[envelope_id] = delivery
         self.way.send(delivery, envelope_id)
-        self._later(self.ack_seconds, self._timed_out, delivery, envelope_id)
+        self._later(self.patience(delivery), self._timed_out, delivery, envelope_id)
 
     def _timed_out(self, delivery: Delivery, envelope_id: str) -> None:
         self._in_flight.pop(envelope_id, None)

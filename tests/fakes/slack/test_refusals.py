@@ -167,9 +167,10 @@ async def test_an_update_with_text_alone_takes_the_blocks_away(slack: FakeSlack,
 
 async def test_a_status_line_is_forgotten_after_a_while(slack: FakeSlack, client: AsyncWebClient) -> None:
     root = slack.say(ADA, SUPPORT, "hello")
-    slack.status_seconds = 0.02
     await client.assistant_threads_setStatus(channel_id=SUPPORT, thread_ts=root.ts, status="is looking…")
     assert slack.workspace.statuses
+    slack.status_seconds = 0.02
+    await client.assistant_threads_setStatus(channel_id=SUPPORT, thread_ts=root.ts, status="is writing…")
     await slack.until(lambda: not slack.workspace.statuses)
 
 

@@ -15,7 +15,7 @@
         await teams.told(teams.activity(ADA, "…"), token=teams.token(aud="another"))
         teams.faults.limit("update", times=2, retry_after=1)              # see faults.py for the kinds and what else goes wrong
         teams.streams.gap = 0                                             # no pace; also .seconds, .update_allowed, .dropped
-        teams.outbox.resend = False                                       # also .lose_answers, .retry_pauses, .answer_seconds
+        teams.outbox.resend = False                                       # also .lose_answers, .retry_pauses, .answer_seconds, .hang_up()
 
 A message of the app counts as final unless it streams or ends in "…" without the AI label. What happened: `teams.calls`,
 `called(kind)`, `messages(chat)`, `replies(asked)`, `posts(chat)`, `outbox.sent` (deliveries), `outbox.latencies()`.

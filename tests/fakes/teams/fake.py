@@ -24,6 +24,7 @@ T = TypeVar("T")
 
 _RECHECK_SECONDS = 0.02
 _CONDITION_SHARE = 9  # a condition that takes long is asked less often: a tenth of the time at most
+_MOST_PAUSE = 0.2  # but not for long: what looked slow may have been the machine
 _MAX_BODY = 4 * 1024 * 1024
 
 
@@ -146,7 +147,7 @@ class FakeTeams(Interactions):
         """What the app wrote into a chat or channel, the oldest first."""
         return [message for message in self.world.messages(chat) if message.sender is None]
 
-    async def until(self, condition: Callable[[], T], seconds: float = 15.0) -> T:
+    async def until(self, condition: Callable[[], T], seconds: float = 60.0) -> T:
         """What `condition` gives once it is true. Asked again whenever something happens here. Raises TimeoutError."""
         deadline = time.monotonic() + seconds
         while True:
@@ -157,13 +158,13 @@ class FakeTeams(Interactions):
             left = deadline - time.monotonic()
             if left <= 0:
                 raise TimeoutError(f"not so within {seconds} s; {self._state()}")
-            await asyncio.sleep((time.monotonic() - began) * _CONDITION_SHARE)
+            await asyncio.sleep(min((time.monotonic() - began) * _CONDITION_SHARE, _MOST_PAUSE))
             try:
                 await asyncio.wait_for(self._news.wait(), min(left, _RECHECK_SECONDS))
             except TimeoutError:
                 continue  # the condition may look at something that is not ours
 
-    async def settled(self, seconds: float = 10.0) -> None:
+    async def settled(self, seconds: float = 60.0) -> None:
         """Returns once everything told is answered or given up."""
         await self.until(self.outbox.settled, seconds)
 

@@ -5,7 +5,7 @@ Kinds: `create` (a message), `stream` (the start of a stream and its chunks), `f
 """
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -41,6 +41,8 @@ class Faults:
     def __init__(self) -> None:
         self._faults: dict[str, list[Fault]] = defaultdict(list)
         self._slow: dict[str, float] = {}
+        self._holds: dict[str, asyncio.Event] = {}
+        self.held: Counter[str] = Counter()  # how many calls wait, or waited, for `release`
 
     def limit(self, kind: str = ALL, times: int = 1, retry_after: float | None = 1, skip: int = 0) -> None:
         """429 with Retry-After, or with None without."""
@@ -78,8 +80,19 @@ class Faults:
         """Every call takes so much longer, until it is set to 0."""
         self._slow[kind] = seconds
 
+    def hold(self, kind: str = ALL) -> None:
+        """Every call waits until `release`, however long that takes."""
+        self._holds[kind] = asyncio.Event()
+
+    def release(self) -> None:
+        """What was held goes on, and nothing more is held."""
+        for going in self._holds.values():
+            going.set()
+        self._holds.clear()
+
     def clear(self) -> None:
         """All is well again."""
+        self.release()
         self._faults.clear()
         self._slow.clear()
 
@@ -89,6 +102,9 @@ class Faults:
         pause = max(self._slow.get(key, 0.0) for key in keys)
         if pause:
             await asyncio.sleep(pause)
+        for going in [self._holds[key] for key in keys if key in self._holds]:
+            self.held[kind] += 1
+            await going.wait()
         fault = next((fault for key in keys for fault in self._faults[key] if fault.due()), None)
         if fault is None or fault.done:
             return fault

@@ -11,7 +11,7 @@ import aiohttp
 from tests.fakes.teams.world import Json
 
 ANSWER_SECONDS = 15.0  # Teams'
-RETRY_PAUSES = (0.05, 0.2, 0.5, 1.0, 2.0, 2.0, 2.0, 2.0)  # far shorter than Teams'; after them it gives up
+RETRY_PAUSES = (0.05, 0.2, 0.5, 1.0, *(2.0,) * 30)  # far shorter than Teams'; after them, a minute, it gives up
 _SENT_AGAIN = (412, 429, 500, 502, 503, 504)
 
 
@@ -48,6 +48,7 @@ class Outbox:
         self.sent: list[Delivery] = []
         self.changed: Callable[[], None] = lambda: None
         self._there = asyncio.Event()
+        self._patience: set[asyncio.Timeout] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._session: aiohttp.ClientSession | None = None
 
@@ -73,6 +74,11 @@ class Outbox:
     def settled(self) -> bool:
         """Whether everything is heard or given up."""
         return not self._tasks
+
+    def hang_up(self) -> None:
+        """Teams' patience ends now with whatever it has sent and that is not answered."""
+        for patience in self._patience:
+            patience.reschedule(asyncio.get_running_loop().time())
 
     def latencies(self) -> list[float]:
         """Seconds from the first attempt to the answer, of all that were heard."""
@@ -117,7 +123,7 @@ class Outbox:
         delivery.first_sent_at = delivery.first_sent_at or time.monotonic()
         delivery.attempts += 1
         try:
-            status, text = await self.post(body, headers)
+            status, text = await self._patiently(body, headers)
         except (aiohttp.ClientError, TimeoutError, OSError):
             delivery.statuses.append(None)
             return False
@@ -126,6 +132,14 @@ class Outbox:
             delivery.statuses.append(None)
             return False
         return self._answered(delivery, status, text)
+
+    async def _patiently(self, body: bytes, headers: dict[str, str]) -> tuple[int, str]:
+        async with asyncio.timeout(None) as patience:
+            self._patience.add(patience)
+            try:
+                return await self.post(body, headers)
+            finally:
+                self._patience.discard(patience)
 
     def _answered(self, delivery: Delivery, status: int, text: str) -> bool:
         delivery.statuses.append(status)

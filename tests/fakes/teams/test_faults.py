@@ -1,5 +1,6 @@
 """Every fault happens as it was arranged, as often as it was arranged."""
 
+import asyncio
 import time
 
 import aiohttp
@@ -96,14 +97,24 @@ async def test_calls_may_be_sent_elsewhere(teams: FakeTeams, app: App) -> None:
 
 
 async def test_calls_may_be_slow(teams: FakeTeams, app: App) -> None:
-    teams.faults.slow("create", 0.5)
+    teams.faults.slow("create", 0.2)
     began = time.monotonic()
     await app.post(teams.personal(ADA))
-    assert time.monotonic() - began >= 0.5
+    assert time.monotonic() - began >= 0.2
+    teams.faults.slow("create", 600)
     teams.faults.slow("create", 0)
-    began = time.monotonic()
     await app.post(teams.personal(ADA))
-    assert time.monotonic() - began < 0.5
+
+
+async def test_calls_may_be_held_for_as_long_as_it_takes(teams: FakeTeams, app: App) -> None:
+    teams.faults.hold("create")
+    posting = asyncio.create_task(app.post(teams.personal(ADA)))
+    await teams.until(lambda: teams.faults.held["create"])
+    assert await call(teams, app, "members") == 200
+    assert not posting.done()
+    teams.faults.release()
+    assert (await posting)[0] == 201
+    assert (await app.post(teams.personal(ADA)))[0] == 201
 
 
 async def test_login_and_key_server_fail_on_demand_and_not_with_all_calls(teams: FakeTeams, app: App) -> None:
@@ -160,7 +171,7 @@ async def test_silence_and_lost_answers_are_told_again(teams: FakeTeams, app: Ap
 
 
 async def test_an_app_that_is_away_is_waited_for(teams: FakeTeams, app: App) -> None:
-    url, teams.outbox.retry_pauses = teams.outbox.url, (0.0, 0.05, 0.05, 0.05, 0.05, 0.05)
+    url, teams.outbox.retry_pauses = teams.outbox.url, (0.0, *(0.05,) * 1000)
     assert url is not None
     teams.deliver_to("http://127.0.0.1:9/")
     asked = teams.saying(ADA, "Hello")
