@@ -3,8 +3,10 @@
 The message that was voted on says which answer is meant; a button that says otherwise is not ours. Knows no platform.
 """
 
+import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass, replace
+from weakref import WeakValueDictionary
 
 from bot.service import Service
 from bot.store import NotYours, UnknownTurn
@@ -31,18 +33,26 @@ class Vote:
 
 
 class Ballot:
-    """The votes of one platform."""
+    """The votes of one platform. A person's are counted one after another: of two that come at once, the one that is overtaken is seen."""
 
     def __init__(self, platform: str, service: Service) -> None:
         self._platform = platform
         self._service = service
         self._latest: OrderedDict[tuple[str, str], str] = OrderedDict()
+        self._voting: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def cast(self, vote: Vote) -> Turn | None:
         """Keeps a vote; None for one that a later one has overtaken. Raises UnknownTurn, NotYours.
 
         What is still being written is no answer yet: nobody can have meant it.
         """
+        async with self._one_at_a_time(vote):
+            return await self._cast(vote)
+
+    def _one_at_a_time(self, vote: Vote) -> asyncio.Lock:
+        return self._voting.setdefault(vote.user, asyncio.Lock())
+
+    async def _cast(self, vote: Vote) -> Turn | None:
         turn = await self._service.answered_by(self._platform, vote.message)
         if turn is None or vote.turn_id not in (None, turn.id) or not turn.status.final:
             raise UnknownTurn("that message carries no such answer")
@@ -75,11 +85,12 @@ class Ballot:
 
         None where nothing was withdrawn. Raises UnknownTurn, NotYours.
         """
-        turn = await self._service.answered_by(self._platform, vote.message)
-        current = None if turn is None else await self._service.current_vote(turn.id, vote.user)
-        if current is None or not current.by_reaction or current.verdict != vote.verdict:
-            return None
-        return await self.cast(replace(vote, verdict=0, by_reaction=True))
+        async with self._one_at_a_time(vote):
+            turn = await self._service.answered_by(self._platform, vote.message)
+            current = None if turn is None else await self._service.current_vote(turn.id, vote.user)
+            if current is None or not current.by_reaction or current.verdict != vote.verdict:
+                return None
+            return await self._cast(replace(vote, verdict=0, by_reaction=True))
 
 
 def refusal(error: UnknownTurn | NotYours) -> str:

@@ -3,8 +3,10 @@
 The message that was voted on says which answer is meant; a value that says otherwise is not ours.
 """
 
+import asyncio
 import logging
 from dataclasses import replace
+from weakref import WeakValueDictionary
 
 from bot.connectors import ballot, inside, markdown, words
 from bot.connectors.ballot import Ballot, Vote
@@ -34,6 +36,7 @@ class Votes:
         self._service = workspace.service
         self._people = people
         self._ballot = Ballot(PLATFORM, workspace.service)
+        self._marking: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def pressed(self, body: Payload) -> None:
         """The thumbs under an answer."""
@@ -98,7 +101,7 @@ class Votes:
 
     async def _confirm(self, turn: Turn, vote: Vote) -> None:
         """In the answer itself where only its asker sees it; elsewhere each voter hears of their own vote."""
-        if turn.question.private and await self._mark(turn, vote.verdict):
+        if turn.question.private and await self._mark(turn, vote.user):
             return
         told = words.CONFIRMED[vote.verdict]
         if vote.verdict == -1 and vote.by_reaction:
@@ -106,8 +109,12 @@ class Votes:
         root = await self._workspace.root_of(asked_in(turn))
         await self._workspace.api.ephemeral(parse(vote.message).channel, vote.user, told, thread_ts=root)
 
-    async def _mark(self, turn: Turn, verdict: Verdict) -> bool:
-        """Shows a vote below an answer; False when the message can't be written anew."""
+    async def _mark(self, turn: Turn, user: str) -> bool:
+        """Shows below an answer how somebody votes now; False when the message can't be written anew."""
+        async with self._marking.setdefault(turn.id, asyncio.Lock()):  # of two votes the later is shown last
+            return await self._write_mark(turn, user)
+
+    async def _write_mark(self, turn: Turn, user: str) -> bool:
         parts = split(markdown.safe(turn.reply.text, self._workspace.hosts), LIMIT) if turn.reply is not None else []
         carried = await self._service.carried(turn.id)
         if not parts or len(parts) != len(carried) or not turn.status.final:
@@ -115,10 +122,11 @@ class Votes:
         last = parse(carried[-1])
         try:
             introduces = await self._introduces(last)
+            current = await self._service.current_vote(turn.id, user)
             below = blocks.answer_blocks(
                 turn.id,
                 text=parts[-1],
-                voted=verdict,
+                voted=0 if current is None else current.verdict,
                 notice=self._service.notice() if introduces else None,
                 human=introduces and self._workspace.has_experts,
             )

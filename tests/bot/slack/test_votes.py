@@ -1,5 +1,9 @@
 """What people think of an answer in Slack: kept, changed, withdrawn, and visibly so."""
 
+import asyncio
+import itertools
+from contextlib import suppress
+
 import pytest
 
 from bot.connectors.slack import blocks
@@ -104,6 +108,36 @@ async def test_a_changed_mind_overwrites(care: Care, answer: Message) -> None:
     await care.slack.until(lambda: "👍 Noted" in answer.reading)
     await care.idle()
     assert "👎 Noted" not in answer.reading
+
+
+async def test_of_two_votes_at_once_the_later_one_counts_and_is_what_the_answer_shows(
+    care: Care, answer: Message, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turn = care.turns()[0]["id"]
+    _first_waits_for_the_second(monkeypatch, care.service, "current_vote")
+    _first_waits_for_the_second(monkeypatch, care.connector._workspace.api, "update")
+    first = asyncio.create_task(care.slack.click(answer, blocks.FEEDBACK, ADA, value=up(turn)))
+    await asyncio.sleep(0)  # pressed first
+    await asyncio.gather(first, care.slack.click(answer, blocks.FEEDBACK, ADA, value=down(turn)))
+    await care.idle()
+    assert verdicts(care) == [(ADA, -1)]
+    assert "👎 Noted" in answer.reading
+
+
+def _first_waits_for_the_second(monkeypatch: pytest.MonkeyPatch, owner: object, method: str) -> None:
+    """The first call waits until another is through, if one can be at the same time."""
+    real, calls, another = getattr(owner, method), itertools.count(), asyncio.Event()
+
+    async def waiting(*args: object) -> object:
+        if next(calls) == 0:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(another.wait(), 0.2)
+            return await real(*args)
+        result = await real(*args)
+        another.set()
+        return result
+
+    monkeypatch.setattr(owner, method, waiting)
 
 
 async def test_a_reaction_is_a_vote_and_a_withdrawn_one_withdraws(care: Care, public: Message) -> None:
