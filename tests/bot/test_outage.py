@@ -60,6 +60,6 @@ async def test_a_place_that_is_away_holds_up_no_other_removal() -> None:
 
     removals = Removals("teams", Kept(), delete, error=Away, gone=Never, refused=Never)  # type: ignore[arg-type]
     going = asyncio.create_task(removals.go_on())
-    await asyncio.wait_for(all_others.wait(), 15)
+    await asyncio.wait_for(all_others.wait(), 60)
     going.cancel()
     assert sorted(gone) == ["one", "two"]

@@ -334,7 +334,8 @@ async def test_another_process_may_forget_while_the_answer_is_written(start_care
         platform = Platform()
         care.service.connect(platform)
         turn, _ = await care.service.ask(Question("slack", "Ev1", "c1", ADA, f"my {SECRET}", now(), message="m1"))
-        await asyncio.sleep(0.05)
+        while not care.engine.requests:
+            await asyncio.sleep(0.01)
         elsewhere = Store(care.store.path)
         receipt = await asyncio.to_thread(forgetting.forget, elsewhere, care.shelf, care.store.path.parent, "slack", ADA)
         elsewhere.close()

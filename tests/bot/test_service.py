@@ -139,7 +139,7 @@ async def test_a_store_that_does_not_begin_in_time_records_nothing(care: Care, m
     monkeypatch.setattr("bot.archive._DEADLINE_SECONDS", 0.01)
     care.service.connect(Platform())
     stalled = threading.Event()
-    stalling = asyncio.create_task(care.service._archive.run(lambda store: stalled.wait(5)))
+    stalling = asyncio.create_task(care.service._archive.run(lambda store: stalled.wait(60)))
     await asyncio.sleep(0)
     with pytest.raises(StorageUnavailable):
         await care.service.receive(QUESTION)
@@ -152,7 +152,7 @@ async def test_without_a_model_a_drain_does_not_wait(start_care: StartCare) -> N
     async with start_care(ready=False) as care:
         care.service.connect(Platform())
         turn, _ = await care.service.receive(QUESTION)
-        await asyncio.wait_for(care.service.drain(600), 5)
+        await asyncio.wait_for(care.service.drain(600), 60)
         assert care.store.turn(turn.id).status is Status.RECEIVED
 
 

@@ -54,8 +54,9 @@ async def test_an_edit_while_the_answer_is_written_stops_that_answer(start_care:
     async with start_care(ScriptedEngine(step=going_on.wait)) as care:
         care.service.connect(Platform())
         first, _ = await care.service.ask(QUESTION)
+        stopped = care.service._answering[first.id]._left
         editing = asyncio.create_task(care.service.edit(replace(QUESTION, event_id="Ev2", edition="2.0", text="Something else?")))
-        await asyncio.sleep(0.05)
+        await stopped.wait()
         going_on.set()
         again, fresh = await editing
         assert fresh
@@ -115,9 +116,10 @@ async def test_a_message_deleted_while_it_is_answered_leaves_nothing(start_care:
     going_on = asyncio.Event()
     async with start_care(ScriptedEngine(step=going_on.wait)) as care:
         care.service.connect(Platform())
-        await care.service.ask(QUESTION)
+        turn, _ = await care.service.ask(QUESTION)
+        stopped = care.service._answering[turn.id]._left
         forgetting = asyncio.create_task(care.service.forget_message("slack", "T1/C1/1.0"))
-        await asyncio.sleep(0.05)
+        await stopped.wait()
         going_on.set()
         await forgetting
         assert care.store.counts() == {}
@@ -225,8 +227,8 @@ async def test_a_question_waits_for_a_model_that_is_loading_and_is_told_of_one_t
         platform = Platform()
         care.service.connect(platform)
         turn, _ = await care.service.ask(QUESTION)
-        await asyncio.sleep(0.02)
-        assert (await care.service.turn(turn.id)).reply_ref is not None  # its reader sees that something is coming
+        while (await care.service.turn(turn.id)).reply_ref is None:  # its reader sees that something is coming
+            await asyncio.sleep(0.01)
         await care.engine.start()
         care.service.engine_ready()
         assert (await care.service.wait(turn.id)).status is Status.DELIVERED
@@ -243,13 +245,16 @@ async def test_who_waits_is_told_the_place_until_the_answer_begins(start_care: S
         turns = [
             (await care.service.ask(replace(QUESTION, event_id=f"Ev{n}", message=f"m{n}", conversation_id=f"m{n}")))[0] for n in range(3)
         ]
-        await asyncio.sleep(0.05)
-        for turn in turns:
+
+        def told() -> list[list[int]]:
+            return [[place for turn_id, place in platform.places if turn_id == turn.id] for turn in turns]
+
+        for turn, places in zip(turns, ([[], [1], [2]], [[], [1], [2, 1]], [[], [1], [2, 1]]), strict=True):
+            while told() != places:
+                await asyncio.sleep(0.01)
             steps.release()
             await care.service.wait(turn.id)
-        assert [place for turn_id, place in platform.places if turn_id == turns[0].id] == []
-        assert [place for turn_id, place in platform.places if turn_id == turns[1].id] == [1]
-        assert [place for turn_id, place in platform.places if turn_id == turns[2].id] == [2, 1]
+        assert told() == [[], [1], [2, 1]]
 
 
 async def test_who_leaves_while_waiting_is_gone_at_once(start_care: StartCare) -> None:
@@ -257,6 +262,7 @@ async def test_who_leaves_while_waiting_is_gone_at_once(start_care: StartCare) -
     async with start_care(ScriptedEngine(step=going_on.wait, slots=1, queue=5), ready=False) as care:
         care.service.connect(Platform())
         turn, _ = await care.service.ask(QUESTION)
-        await asyncio.sleep(0.02)
+        while not care.service._answering[turn.id]._waiting:
+            await asyncio.sleep(0.01)
         assert care.service.cancel(turn.id)
         assert (await care.service.wait(turn.id)).status is Status.CANCELLED

@@ -123,6 +123,7 @@ async def test_who_waits_sees_their_place_in_the_queue(start: Start) -> None:
         first = care.slack.mention(ADA, SUPPORT, "First")
         await care.slack.until(lambda: (SUPPORT, first.ts) in care.slack.workspace.statuses)
         second = care.slack.mention(ADA, SUPPORT, "Second")
+        await care.slack.until(lambda: "is next in line…" in str(care.slack.workspace.statuses.get((SUPPORT, second.ts))))
         third = care.slack.mention(ADA, SUPPORT, "Third")
         await care.slack.until(lambda: "before yours" in str(care.slack.workspace.statuses.get((SUPPORT, third.ts))))
         assert care.slack.workspace.statuses[SUPPORT, first.ts]["status"] == "is looking into it…"

@@ -238,8 +238,8 @@ async def test_who_waits_sees_their_place_in_the_queue_in_the_first_line(start: 
         asked = [await care.teams.say(person, "Why?", in_=SUPPORT) for person in (ADA, GRACE)]
         last = await care.teams.say(LINUS, "Why?")
         await care.teams.until(lambda: all(care.teams.replies(each) for each in (*asked, last)))
-        lines = [care.teams.replies(each)[0].text for each in (*asked, last)]
-        assert lines == ["Looking into it…", "You're next in line…", "1 question before yours…"]
+        lines = ["Looking into it…", "You're next in line…", "1 question before yours…"]
+        await care.teams.until(lambda: [care.teams.replies(each)[0].text for each in (*asked, last)] == lines)
         assert all(care.teams.replies(each)[0].at - each.at < 1.0 for each in (*asked, last))
         going.set()
         for each in (*asked, last):

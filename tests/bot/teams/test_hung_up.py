@@ -17,39 +17,45 @@ async def posting(care: Care) -> AsyncIterator[None]:
         yield
 
 
-def hangs_up(care: Care, monkeypatch: pytest.MonkeyPatch, method: str, *, before: bool = False) -> asyncio.Event:
+class HangsUp:
     """Teams' patience ends in the middle of a method of the service, the first time: before it commits, or just after it."""
-    real, go, called = getattr(care.service, method), asyncio.Event(), []
-    care.teams.outbox.answer_seconds = 0.2
 
-    async def slow(*args: object) -> object:
-        called.append(args)
-        first = len(called) == 1
-        if before and first:
-            await go.wait()
-        result = await real(*args)
-        if not before and first:
-            await go.wait()
+    def __init__(self, care: Care, monkeypatch: pytest.MonkeyPatch, method: str, *, before: bool = False) -> None:
+        self._care = care
+        self._real = getattr(care.service, method)
+        self._before = before
+        self._there, self._go = asyncio.Event(), asyncio.Event()
+        monkeypatch.setattr(care.service, method, self._slow)
+
+    async def _slow(self, *args: object) -> object:
+        first = not self._there.is_set()
+        if first and self._before:
+            await self._wait()
+        result = await self._real(*args)
+        if first and not self._before:
+            await self._wait()
         return result
 
-    monkeypatch.setattr(care.service, method, slow)
-    return go
+    async def _wait(self) -> None:
+        self._there.set()
+        await self._go.wait()
 
-
-async def hung_up(care: Care, go: asyncio.Event, kind: str) -> None:
-    told = next(each for each in reversed(care.teams.outbox.sent) if each.activity["type"] == kind)
-    await care.teams.until(lambda: told.statuses[:1] == [None])
-    care.teams.outbox.answer_seconds = 5
-    await asyncio.sleep(0.02)  # CARE hears of it
-    go.set()
+    async def happens(self, kind: str) -> None:
+        """Returns once Teams has hung up in there, and what was begun goes on."""
+        async with asyncio.timeout(60):
+            await self._there.wait()
+        told = next(each for each in reversed(self._care.teams.outbox.sent) if each.activity["type"] == kind)
+        self._care.teams.outbox.hang_up()
+        await self._care.teams.until(lambda: told.statuses[:1] == [None])
+        await asyncio.sleep(0.02)  # CARE hears of it
+        self._go.set()
 
 
 @pytest.mark.parametrize("before", [True, False])
 async def test_human_is_heard_although_teams_hung_up(care: Care, monkeypatch: pytest.MonkeyPatch, before: bool) -> None:
-    go = hangs_up(care, monkeypatch, "hand_over", before=before)
+    hanging = HangsUp(care, monkeypatch, "hand_over", before=before)
     saying = asyncio.create_task(care.teams.say(ADA, "human"))
-    await care.teams.until(lambda: any(each.activity.get("text") == "human" for each in care.teams.outbox.sent))
-    await hung_up(care, go, "message")
+    await hanging.happens("message")
     asked = await saying
     await says(care, asked, "I've passed this conversation on to a person")
     await care.idle()
@@ -59,10 +65,9 @@ async def test_human_is_heard_although_teams_hung_up(care: Care, monkeypatch: py
 
 @pytest.mark.parametrize("before", [True, False])
 async def test_new_is_heard_although_teams_hung_up(care: Care, monkeypatch: pytest.MonkeyPatch, before: bool) -> None:
-    go = hangs_up(care, monkeypatch, "begin_new", before=before)
+    hanging = HangsUp(care, monkeypatch, "begin_new", before=before)
     saying = asyncio.create_task(care.teams.say(ADA, "new"))
-    await care.teams.until(lambda: any(each.activity.get("text") == "new" for each in care.teams.outbox.sent))
-    await hung_up(care, go, "message")
+    await hanging.happens("message")
     asked = await saying
     await says(care, asked, "A new conversation")
     await care.idle()
@@ -75,10 +80,9 @@ async def test_who_asked_hears_that_the_conversation_was_handed_back(care: Care,
     asked = await care.teams.say(ADA, "human")
     post = await the_post(care)
     await care.idle()
-    go = hangs_up(care, monkeypatch, "hand_back", before=before)
+    hanging = HangsUp(care, monkeypatch, "hand_back", before=before)
     pressing = asyncio.create_task(care.teams.press(GRACE, post, cards.HAND_BACK))
-    await care.teams.until(lambda: any(each.activity["type"] == "invoke" for each in care.teams.outbox.sent))
-    await hung_up(care, go, "invoke")
+    await hanging.happens("invoke")
     await asyncio.gather(pressing, return_exceptions=True)
     await says(care, asked, handover.BACK)
     assert [row["ended_at"] is not None for row in care.rows("SELECT * FROM handovers")] == [True]
@@ -90,11 +94,10 @@ async def test_the_answer_to_a_deleted_question_goes_although_teams_hung_up(
 ) -> None:
     asked = await care.teams.say(ADA, "Why is my bill so high?")
     await care.answer(asked)
-    go = hangs_up(care, monkeypatch, "forget_message", before=before)
+    hanging = HangsUp(care, monkeypatch, "forget_message", before=before)
     care.teams.outbox.resend = False
     deleting = asyncio.create_task(care.teams.delete(asked))
-    await care.teams.until(lambda: any(each.activity["type"] == "messageDelete" for each in care.teams.outbox.sent))
-    await hung_up(care, go, "messageDelete")
+    await hanging.happens("messageDelete")
     await deleting
     await care.teams.until(lambda: all(each.deleted for each in care.teams.posts(asked.chat)))
     assert care.turns() == []

@@ -119,7 +119,7 @@ async def test_questions_wait_while_the_model_loads(start: Start) -> None:
 
 async def test_a_stop_takes_nothing_new_lets_what_runs_finish_and_teams_comes_again(start: Start, teams: FakeTeams) -> None:
     steps = asyncio.Semaphore(2)
-    async with start(ScriptedEngine(step=steps.acquire), drain=10.0) as care:
+    async with start(ScriptedEngine(step=steps.acquire), drain=60.0) as care:
         asked = await teams.say(ADA, "one two three")
         await teams.until(lambda: teams.replies(asked))
         await care.connector.stop_intake()
