@@ -166,7 +166,7 @@ async def test_closing_ends_what_runs_and_what_waits(network: Traced) -> None:
 
 async def test_a_start_that_is_closed_midway_says_so(network: Traced) -> None:
     held = threading.Event()
-    engine = LocalEngine("tiny", lambda: network if held.wait(10) else throw(TimeoutError()), slots=1, queue=1)
+    engine = LocalEngine("tiny", lambda: network if held.wait(60) else throw(TimeoutError()), slots=1, queue=1)
     starting, closing = asyncio.create_task(engine.start()), asyncio.create_task(engine.close())
     await asyncio.sleep(0)
     held.set()
@@ -178,7 +178,7 @@ async def test_a_start_that_is_closed_midway_says_so(network: Traced) -> None:
 async def test_closing_refuses_requests_that_still_wait_for_the_tokenizer(network: Traced, monkeypatch: pytest.MonkeyPatch) -> None:
     encode, held = network.tokens.prompt, threading.Event()
     async with serving(network) as engine:
-        monkeypatch.setattr(network.tokens, "prompt", lambda *wanted: held.wait(10) and encode(*wanted))
+        monkeypatch.setattr(network.tokens, "prompt", lambda *wanted: held.wait(60) and encode(*wanted))
         tasks = [asyncio.create_task(engine.generate(ask(label))) for label in (1, 2)]
         await asyncio.sleep(0)
         await engine.close()

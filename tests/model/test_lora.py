@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -90,16 +91,18 @@ async def test_fifty_switches_under_eight_streams_fail_nothing_and_mislabel_noth
         for label in range(8)
         for name in (*NAMES, None)
     }
-    told: dict[str | None, int] = {}
+    told: Counter[str | None] = Counter()
+    begun: Counter[str | None] = Counter()
     switched = asyncio.Event()
 
     async def stream(label: int) -> None:
         while not switched.is_set():
             request = replace(ask(label), lora=engine.status().live)
             generation = await engine.generate(request)
+            begun[request.lora] += 1
             await text_of(generation)
             assert expected[label, generation.lora].confirms(network.answers[request.sampling])
-            told[generation.lora] = told.get(generation.lora, 0) + 1
+            told[generation.lora] += 1
 
     async with serving(network, slots=8) as engine:
         await engine.load(loras[NAMES[0]])
@@ -114,7 +117,9 @@ async def test_fifty_switches_under_eight_streams_fail_nothing_and_mislabel_noth
             if old in engine.status().loras:
                 await engine.unload(old)
             await engine.load(loras[NAMES[(n + 1) % 2]])
-            await asyncio.sleep(0.02)
+            before = begun[new]
+            while begun[new] == before and not any(each.done() for each in streams):
+                await asyncio.sleep(0.005)
             if n % 5 == 0:
                 gc.collect()
                 sizes.append(psutil.Process().memory_info().rss)

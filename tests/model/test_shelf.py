@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -305,7 +306,7 @@ def test_a_kill_at_any_system_call_leaves_the_old_or_the_new(tmp_path: Path) -> 
     """Forty children, each killed one call later than the one before; the last ones survive."""
     for first in range(40):
         promoted(Shelf(tmp_path / str(first)), "n1")
-    done = subprocess.run([sys.executable, "-c", _KILLER, str(tmp_path), "0"], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", _KILLER, str(tmp_path), "0"], capture_output=True, text=True, timeout=110)
     survived = {int(line) for line in done.stdout.split()}
     assert 0 not in survived, done.stderr
     assert 39 in survived, done.stderr
@@ -342,8 +343,8 @@ def test_a_full_disk_leaves_the_shelf_as_it_was(shelf: Shelf, monkeypatch: pytes
     assert shelf.rollback(by="test", reason="").lora_id == "n1"
 
 
-def read_until(folder: str, begun: Any, stop: Any, found: Any) -> None:
-    """Reads what is live, again and again; how often, or what went wrong. (Events and a queue of another process.)"""
+def read_until(folder: str, often: Any, stop: Any, found: Any) -> None:
+    """Reads what is live, again and again; how often, or what went wrong. (A number, an event and a queue of another process.)"""
     shelf, reads = Shelf(Path(folder)), 0
     try:
         while not stop.is_set():
@@ -351,7 +352,7 @@ def read_until(folder: str, begun: Any, stop: Any, found: Any) -> None:
             assert live is not None
             shelf.open(live, BASE)
             reads += 1
-            begun.set()
+            often.value = reads
     except Exception as error:  # noqa: BLE001  # the parent is told
         found.put(repr(error))
     else:
@@ -361,18 +362,21 @@ def read_until(folder: str, begun: Any, stop: Any, found: Any) -> None:
 def test_two_hundred_promotions_under_reading_and_none_is_torn(shelf: Shelf) -> None:
     promoted(shelf, "n1", "n2")
     context = multiprocessing.get_context("spawn")
-    begun, stop, found = context.Event(), context.Event(), context.Queue()
-    reader = context.Process(target=read_until, args=(str(shelf.folder), begun, stop, found))
+    often, stop, found = context.Value("i", 0), context.Event(), context.Queue()
+    reader = context.Process(target=read_until, args=(str(shelf.folder), often, stop, found))
     reader.start()
-    assert begun.wait(30)
-    for n in range(200):
-        shelf.promote(f"n{1 + n % 2}", by="test", reason="")
+    while reader.is_alive() and not often.value:
+        time.sleep(0.01)
+    promotions = 0
+    while reader.is_alive() and (promotions < 200 or often.value <= 50):
+        shelf.promote(f"n{1 + promotions % 2}", by="test", reason="")
+        promotions += 1
     stop.set()
-    reads = found.get(timeout=30)
+    reads = found.get(timeout=60)
     reader.join()
     assert isinstance(reads, int), reads
     assert reads > 50
-    assert len(shelf.history()) == 202
+    assert len(shelf.history()) == 2 + promotions
 
 
 def test_writers_at_once_take_turns(shelf: Shelf) -> None:

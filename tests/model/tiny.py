@@ -133,7 +133,7 @@ class Traced(Network):
     def _forward(self, tokens: Sequence[Sequence[int]], place: Place) -> torch.Tensor:
         logits = super()._forward(tokens, place)
         if self._loop is not None:
-            asyncio.run_coroutine_threadsafe(self._play(), self._loop).result(timeout=10)
+            asyncio.run_coroutine_threadsafe(self._play(), self._loop).result(timeout=60)
         return logits
 
     @contextmanager

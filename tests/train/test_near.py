@@ -41,9 +41,9 @@ def test_letters_that_only_look_different_change_nothing() -> None:
 
 def test_five_thousand_rows_of_one_template_take_seconds() -> None:
     texts = [f"Please restart router number {n} and wait {n % 60} minutes before you try again." for n in range(5_000)]
-    began = time.perf_counter()
+    began = time.process_time()
     assert len(set(groups(texts, 0.6))) == 1
-    assert time.perf_counter() - began < 20
+    assert time.process_time() - began < 20
 
 
 def test_a_phrase_of_fewer_words_than_counted_is_the_whole_text() -> None:

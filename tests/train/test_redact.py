@@ -96,10 +96,10 @@ def test_redacting_twice_changes_nothing(redactor: Redactor) -> None:
 
 
 def test_a_long_text_takes_no_time(redactor: Redactor) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     for text in ("0" * 20_000, "1 a " * 5_000, "a@" * 10_000, "Apt 3 " * 3_000, "12 Long Lane, " * 1_400):
         redactor.redact(text)
-    assert time.perf_counter() - began < 10
+    assert time.process_time() - began < 10
 
 
 def test_a_model_for_names_that_is_not_there_is_said_by_name() -> None:

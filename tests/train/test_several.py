@@ -52,7 +52,7 @@ def test_a_night_that_is_killed_takes_its_processes_with_it() -> None:
         [of_the_child] = said - {"here"}
         other = psutil.Process(int(of_the_child))
         night.kill()
-        assert psutil.wait_procs([other], timeout=10)[1] == []
+        assert psutil.wait_procs([other], timeout=60)[1] == []
 
 
 def test_a_step_that_can_not_be_divided_is_refused_by_name(nights: Nights) -> None:  # noqa: F811
