@@ -13,7 +13,7 @@ serve: install
 
 # Three parts side by side that take equally long: what serves mostly waits, what learns computes. The others' output follows when all are
 # done. Threads would only take each other's cores. What claims seconds is marked `alone` and comes last: each
-# platform's tests beside the other's, for they mostly wait.
+# platform's tests beside the other's, for they mostly wait, then whole servers.
 test: export OMP_WAIT_POLICY := PASSIVE
 test: export OMP_NUM_THREADS := 1
 test: install-test
@@ -28,6 +28,7 @@ test: install-test
 	    $(BIN)/python -m pytest -m alone -p no:cacheprovider tests/*/$$platform >"$$logs/alone-$$platform" 2>&1 & others="$$others $$!"; \
 	done; \
 	for each in $$others; do wait $$each || failed=1; done; \
+	$(BIN)/python -m pytest -m alone -p no:cacheprovider tests/e2e >"$$logs/alone-servers" 2>&1 || failed=1; \
 	cat "$$logs"/*; rm -r "$$logs"; exit $$failed
 
 # A day, a night and the proof that the day's corrections did it: about half an hour on two cores.

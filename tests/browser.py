@@ -10,7 +10,7 @@ from playwright.async_api import Browser, async_playwright, expect
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium (CI does)")
 _FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-sync"]
-expect.set_options(timeout=15_000)  # milliseconds: five seconds are few on a busy machine
+expect.set_options(timeout=60_000)  # milliseconds: five seconds are few on a busy machine
 
 
 @asynccontextmanager

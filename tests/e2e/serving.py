@@ -45,7 +45,6 @@ class Server:
     def __enter__(self) -> "Server":
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("CARE_", "SLACK_", "TEAMS_"))}
         self._output = self._log.open("ab")
-        self.started_at = time.monotonic()
         self.process = subprocess.Popen(
             self._command, cwd=ROOT, env={**environment, **self._settings}, stdout=subprocess.PIPE, stderr=self._output, text=True
         )

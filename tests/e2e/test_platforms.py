@@ -26,9 +26,9 @@ def settings(slack: FakeSlack, **more: str) -> Mapping[str, str]:
 
 async def test_a_bot_token_is_all_it_takes(tmp_path: Path) -> None:
     async with FakeSlack() as slack, running(Server.scripted(tmp_path / "home", settings=settings(slack))) as server:
-        await slack.connected(2, 30)
+        await slack.connected(2)
         asked = slack.mention(ADA, SUPPORT, "Why is my bill so high?")
-        await slack.until(lambda: slack.answers(asked), 20)
+        await slack.until(lambda: slack.answers(asked))
         assert "Why is my bill so high?" in slack.answers(asked)[0].reading
         assert await asyncio.to_thread(server.stop) == 0
         assert [row["platform"] for row in server.rows("SELECT platform FROM turns")] == ["slack"]
@@ -40,7 +40,7 @@ async def test_signed_events_pass_where_everybody_else_needs_the_token(tmp_path:
         async with running(Server.scripted(tmp_path / "home", settings=given)) as server, aiohttp.ClientSession() as session:
             slack.deliver_to(f"{server.url}/slack/events")
             asked = slack.mention(ADA, SUPPORT, "Why is my bill so high?")
-            await slack.until(lambda: slack.answers(asked), 20)
+            await slack.until(lambda: slack.answers(asked))
             async with session.post(f"{server.url}/slack/events", json={"type": "event_callback"}) as response:
                 assert response.status == 401
             async with session.get(f"{server.url}/api/me") as response:
@@ -77,8 +77,8 @@ async def posts_after_a_kill(home: Path, point: str) -> tuple[int, int]:
         assert await asyncio.to_thread(dying.wait) == -9
         for _ in range(2):
             async with running(Server.scripted(home, settings=given)) as server:
-                await slack.connected(1, 20)
-                await slack.until(lambda server=server: _all_posted(server), 20)
+                await slack.connected(1)
+                await slack.until(lambda server=server: _all_posted(server))
         experts = sum("My line is dead" in message.reading for message in slack.messages(EXPERTS))
         return experts, sum("LoRA x was taken back" in message.reading for message in slack.messages(ADMINS))
 

@@ -40,10 +40,10 @@ async def _killed(home: Path, point: str) -> None:
             ]
             assert await asyncio.to_thread(server.wait) == -9, f"{point} was never reached"
         async with running(Server.scripted(home, settings=settings(slack))) as server:
-            await slack.until(lambda: all(slack.answers(each) for each in asked), 20)
-            await slack.settled(20)
+            await slack.until(lambda: all(slack.answers(each) for each in asked))
+            await slack.settled()
             await server.settled()
-            await slack.until(lambda: not any(reply.streaming for each in asked for reply in slack.replies(each)), 20)
+            await slack.until(lambda: not any(reply.streaming for each in asked for reply in slack.replies(each)))
             await asyncio.to_thread(server.stop)
         for text, each in zip(texts, asked, strict=True):
             replies = slack.replies(each)
@@ -58,7 +58,7 @@ async def test_the_log_of_a_whole_server_holds_no_token_and_no_text(tmp_path: Pa
     async with FakeSlack() as slack, running(Server.scripted(tmp_path, settings={**settings(slack), **hurried})) as server:
         await slack.connected()
         asked = slack.mention(ADA, SUPPORT, "my card number is 4111111111111111")
-        await slack.until(lambda: slack.answers(asked), 10)
+        await slack.until(lambda: slack.answers(asked))
         slack.sockets.drop()
         slack.revoke()
         slack.mention(ADA, SUPPORT, "and 4222222222222222")
@@ -74,12 +74,12 @@ async def test_sigterm_finishes_what_runs_and_leaves_the_rest_to_the_next_start(
         async with running(Server.scripted(tmp_path, pause=0.1, settings=settings(slack))) as server:
             await slack.connected()
             asked = slack.mention(ADA, SUPPORT, "one two three four five")
-            await slack.until(lambda: slack.replies(asked), 30)
+            await slack.until(lambda: slack.replies(asked))
             assert await asyncio.to_thread(server.stop) == 0
         assert [answer.text for answer in slack.answers(asked)] == ["You asked: one two three four five Bye."]
         late = slack.mention(ADA, SUPPORT, "Anybody there?")
         async with running(Server.scripted(tmp_path, settings=settings(slack))) as server:
-            await slack.until(lambda: slack.answers(late), 10)
+            await slack.until(lambda: slack.answers(late))
 
 
 async def test_events_over_http_pass_the_token_that_guards_everything_else(tmp_path: Path) -> None:
@@ -87,8 +87,7 @@ async def test_events_over_http_pass_the_token_that_guards_everything_else(tmp_p
         over_http = {"SLACK_BOT_TOKEN": slack.bot_token, "SLACK_API_URL": slack.api_url, "SLACK_SIGNING_SECRET": slack.signing_secret}
         async with running(Server.scripted(tmp_path, settings={**over_http, "CARE_TOKEN": "t" * 24})) as server:
             slack.deliver_to(f"{server.url}/slack/events")
-            slack.outbox.retry_pauses = (0.2,) * 20
             asked = slack.mention(ADA, SUPPORT, "Why is my bill so high?")
-            await slack.until(lambda: slack.answers(asked), 10)
+            await slack.until(lambda: slack.answers(asked))
             assert slack.http is not None
             assert (await slack.http.post("{}", {}))[0] == 401

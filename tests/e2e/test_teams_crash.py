@@ -40,9 +40,9 @@ async def _killed(home: Path, point: str) -> None:
             assert await asyncio.to_thread(server.wait) == -9, f"{point} was never reached"
         async with running(Server.scripted(home, settings=settings(teams))) as server:
             teams.deliver_to(door(server))
-            await teams.until(lambda: all(_labelled(teams, each) for each in asked), 30)
-            await teams.settled(20)
-            await teams.until(lambda: not server.rows("SELECT 1 FROM turns WHERE status <> 'delivered'"), 20)
+            await teams.until(lambda: all(_labelled(teams, each) for each in asked))
+            await teams.settled()
+            await teams.until(lambda: not server.rows("SELECT 1 FROM turns WHERE status <> 'delivered'"))
             await asyncio.to_thread(server.stop)
         for each in asked:
             replies = teams.replies(each)
@@ -86,7 +86,7 @@ async def test_teams_passes_the_token_that_guards_everything_else(tmp_path: Path
         teams.deliver_to(door(server))
         asked = await teams.say(ADA, "my card number is 4111111111111111")
         assert asked.status == 201
-        await teams.until(lambda: _labelled(teams, asked), 30)
+        await teams.until(lambda: _labelled(teams, asked))
         assert (await teams.post_raw({}, {}))[0] == 401
         assert (await teams.post_raw({}, {"Authorization": f"Bearer {'t' * 24}"}))[0] == 401
         await asyncio.to_thread(server.stop)
@@ -105,4 +105,4 @@ async def test_sigterm_finishes_what_runs_and_leaves_the_rest_to_the_next_start(
         late = teams.saying(ADA, "Anybody there?")
         async with running(Server.scripted(tmp_path, settings=settings(teams))) as server:
             teams.deliver_to(door(server))
-            await teams.until(lambda: _labelled(teams, late), 30)
+            await teams.until(lambda: _labelled(teams, late))

@@ -1,14 +1,17 @@
 """The real `care serve`, with what a test needs changed: a scripted engine, or a SIGKILL at a named point.
 
-`python -m tests.fakes.server [--scripted PAUSE [--break-at REQUEST] [--refuse-lora ID] [--nonsense-lora ID]] [--kill-at POINT:COUNT]`,
-settings in the environment as always.
+`python -m tests.fakes.server [--scripted PAUSE [--hold FILE] [--break-at REQUEST] [--refuse-lora ID] [--nonsense-lora ID]]
+[--kill-at POINT:COUNT]`, settings in the environment as always. With `--hold` nothing but the first four words of all is written
+before FILE is there.
 """
 
 import argparse
 import asyncio
+import itertools
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from bot.cli import load_settings
@@ -41,10 +44,13 @@ SLACK_POINTS = {"stream begun": "start_stream", "stream grown": "append_stream",
 # Where CARE writes to Teams, by what it writes: a stream's first line, its growing, its end, a message at once, an update in place.
 TEAMS_POINTS = ("informative", "streaming", "final", "at once", "updated")
 
+_FIRST_WORDS = 4
+
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--scripted", type=float)
+    parser.add_argument("--hold", type=Path)
     parser.add_argument("--kill-at")
     parser.add_argument("--break-at", type=int)
     parser.add_argument("--refuse-lora", default="")
@@ -57,15 +63,28 @@ def main() -> None:
     if arguments.scripted is None:
         serve.run(settings, serve.local_engine(settings))
     else:
-        pause = arguments.scripted
+        may_go_on = arguments.hold.exists if arguments.hold else lambda: True
 
         def answer(request: Request) -> Sequence[str]:
             return ["la "] * 20 if request.lora and request.lora == arguments.nonsense_lora else echo(request)
 
-        engine = ScriptedEngine(answer, step=lambda: asyncio.sleep(pause), slots=settings.slots, queue=settings.queue)
+        engine = ScriptedEngine(answer, step=stepping(arguments.scripted, may_go_on), slots=settings.slots, queue=settings.queue)
         engine.breaks_at = arguments.break_at
         engine.refuses[arguments.refuse_lora] = LoraDamaged("the script refuses it")
         serve.run(settings, engine)
+
+
+def stepping(pause: float, may_go_on: Callable[[], bool]) -> Callable[[], Awaitable[None]]:
+    """What comes before each word."""
+    written = itertools.count()
+
+    async def step() -> None:
+        await asyncio.sleep(pause)
+        if next(written) >= _FIRST_WORDS:
+            while not may_go_on():
+                await asyncio.sleep(0.02)
+
+    return step
 
 
 def die_at(point: str, count: int) -> None:
