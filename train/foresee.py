@@ -1,26 +1,34 @@
-"""For a dry run: what the training will take here, and about how long. Knows no other stage."""
+"""For a dry run: whether there is enough to train on, what that will take here, and about how long. Knows no other stage."""
 
 import json
 from contextlib import suppress
 from pathlib import Path
 
 from train import lengths, plan
+from train.enough import too_little
 from train.night import Night
 from train.recipe import Recipe
 
 
 def foresee(night: Night) -> None:
-    """Memory where the model is on this disk already; time where this machine has trained like this before. Raises TooLarge."""
+    """Memory where the model is on this disk already; time where this machine has trained like this before. Raises TooLarge.
+
+    Where a LoRA is live, the model that is to serve it is looked at before anything is said to be too little.
+    """
     from model import weights  # torch takes seconds to import
     from model.device import find_device
 
     base = weights.here(night.settings.model, night.settings.models)
+    if base is not None or night.shelf.live() is None:
+        night.too_little = too_little(night)
     if base is None:
         return
     night.device = find_device(night.settings.device)
     shape = plan.anatomy(base)
     rows = night.examples, night.recipe, night.domains.system_prompt
-    night.plan = plan.require(shape, night.recipe, lengths.longest(*rows), free(night), night.device.name)
+    if (longest := lengths.longest(*rows)) == 0:
+        return
+    night.plan = plan.require(shape, night.recipe, longest, free(night), night.device.name)
     rate = last_rate(night.settings.runs, shape, base.name, night.recipe.method, night.processes)
     night.operations = plan.operations(shape, night.recipe, lengths.mean(*rows))
     night.foreseen_seconds = None if rate is None else night.operations / rate

@@ -51,10 +51,12 @@ class _Answered:
 
 
 def rows(tokens: Tokens, examples: Sequence[Example], recipe: Recipe) -> Rows:
-    """What the recipe's method learns from these. Raises TooLittleData when there is nothing of a kind that it needs."""
+    """What the recipe's method learns from these. Raises TooLittleData when nothing fits, or there is nothing of a kind that it needs."""
     usable = [example for example in examples if example.good or recipe.learns_from_dislikes]
     known = [_answered(tokens, example, recipe) for example in usable]
     fitting = [each for each in known if each is not None]
+    if known and not fitting:
+        raise TooLittleData(f"none of {len(known)} rows fits into max_tokens = {recipe.max_tokens}; set more in the recipe")
     pairs = [each for each in fitting if each.rejected is not None]
     good = sum(each.good for each in fitting)
     kinds = Kinds(good, len(fitting) - good + len(pairs), len(pairs), sum(example.repeats for example in usable))

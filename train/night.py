@@ -51,7 +51,8 @@ class Night:
     examples: Sequence[Example] = ()  # what is trained on, and what is held out
     new: int = 0  # accepted examples that the live LoRA has not been trained or measured on
     snapshot: Snapshot | None = None
-    # prepare
+    # prepare, foresee
+    too_little: str | None = None  # to train on, and of what
     base: "Base | None" = None
     identity: BaseModel | None = None
     device: "Device | None" = None

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING
 from bot import promotion
 from bot.store import Store
 from model.errors import LoraBaseMismatch, LoraDamaged, LoraMissing
-from model.manifest import BaseModel, Draft, Lora
+from model.manifest import Draft, Lora
 from model.shelf import CONFIG, WEIGHTS, unshelve
 from train import canaries, gates, lengths, plan, public, report, runs, suites, taught
 from train.choose import choose, measured
 from train.combine import combine, mergeable, merged_in
+from train.enough import identify, too_little
 from train.errors import Interrupted, TooLittleData
 from train.examples import texts, write_snapshot
 from train.foresee import foresee, free
@@ -31,8 +32,6 @@ from train.night import Night
 if TYPE_CHECKING:  # torch takes seconds to import
     from train.evaluate import Candidate
 
-# Fewer new examples than this are not worth a night (docs/architecture.md: exit 10).
-FEWEST_NEW = 8
 # LoRAs that stay on the shelf: a month of nights.
 _KEPT = 30
 _PASSED = "every gate passed"
@@ -60,14 +59,12 @@ def collect(night: Night) -> None:
 def prepare(night: Night) -> None:
     """Finds the base, the device and the run; ends here when there is too little to learn from."""
     assert night.snapshot is not None
-    too_little = _too_little(night)
-    if too_little is not None:
-        waiting = len(night.curated.waiting)
-        review = f"; {waiting} wait for a reviewer (`{night.review_command}`)" if waiting else ""
-        raise TooLittleData(f"{too_little}{review}; nothing was trained and the shelf is unchanged")
+    night.too_little = too_little(night)
+    if night.too_little is not None:
+        raise TooLittleData(f"{night.too_little}; nothing was trained and the shelf is unchanged")
     from model.device import find_device  # importing torch takes seconds, which a night without news does not need
 
-    identity = _identify(night)
+    identity = identify(night)
     night.device = find_device(night.settings.device)
     assert night.base is not None
     longest = lengths.longest(night.examples, night.recipe, night.domains.system_prompt)
@@ -77,44 +74,6 @@ def prepare(night: Night) -> None:
     merges = night.recipe.merge != "none" and not night.control
     night.run = runs.find_or_make(night.settings.runs, key, night.snapshot, night.started_at.date(), night.live if merges else None)
     night.merged = mergeable(night)
-
-
-def _too_little(night: Night) -> str | None:
-    """What there is too little of, in all or of a kind that the method needs."""
-    if not _enough(night):
-        return f"{night.new} new accepted examples, a night needs {FEWEST_NEW}"
-    missing = night.kinds.missing(night.recipe.method)
-    if missing is not None and night.control:
-        return f"a control is trained without the ratings, and method = {night.recipe.method!r} learns from them alone; use sft"
-    return missing
-
-
-def _enough(night: Night) -> bool:
-    """Whether there is something to do: news, a control, a run that was killed, or a live LoRA that can't be served any more."""
-    assert night.snapshot is not None
-    if night.new >= FEWEST_NEW or night.control or runs.has_unfinished(night.settings.runs, night.snapshot):
-        return True
-    return len(night.curated.examples) >= FEWEST_NEW and not _live_opens(night)
-
-
-def _live_opens(night: Night) -> bool:
-    """Whether the live LoRA can be served by the model that is set now."""
-    try:
-        live = night.shelf.live()
-        if live is not None:
-            night.shelf.open(live, _identify(night))
-    except (LoraMissing, LoraDamaged, LoraBaseMismatch):
-        return False
-    return True
-
-
-def _identify(night: Night) -> BaseModel:
-    if night.identity is None:
-        from model import weights  # see prepare
-
-        night.base = weights.find(night.settings.model, night.settings.models)
-        night.identity = weights.identify(night.base)
-    return night.identity
 
 
 def measure(night: Night) -> None:

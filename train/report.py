@@ -93,6 +93,7 @@ def result(night: Night) -> Mapping[str, object]:
         "plan": {**asdict(night.plan), "total": night.plan.total, "operations": night.operations, "seconds": night.foreseen_seconds}
         if night.plan
         else None,
+        "too_little": night.too_little,
         "waiting": [{"turn_id": each.turn_id, "domain": each.domain, "why": each.why} for each in night.curated.waiting],
     }
     if night.verdict is None or night.run is None:

@@ -67,6 +67,12 @@ def test_kto_needs_answers_of_both_kinds(base: Base) -> None:
             found(base, given, by("kto"))
 
 
+@pytest.mark.parametrize("method", ["sft", "kto", "dpo"])
+def test_where_no_row_fits_that_is_said_and_not_what_else_is_missing(base: Base, method: str) -> None:
+    with pytest.raises(TooLittleData, match="none of 3 rows fits into max_tokens = 8; set more in the recipe"):
+        found(base, corrected(3), by(method, max_tokens=8))
+
+
 def test_an_answer_that_is_only_known_to_be_bad_is_a_row_of_kto_alone(base: Base) -> None:
     given = [*corrected(1), *disliked(3)]
     assert [row["label"] for row in found(base, given, by("kto")).rows] == [True, False, False, False, False]

@@ -1,6 +1,8 @@
 """When `care nightly` stops, and which night it tells of."""
 
 import math
+import time
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,10 +12,12 @@ import pytest
 
 from bot.settings import Settings
 from train.commands import nightly as command
-from train.commands.nightly import _seconds_until, _Stop
+from train.commands.nightly import _next, _seconds_until, _Stop
 from train.errors import RecipeInvalid, TooLarge
+from train.examples import write_snapshot
 from train.foresee import foresee
 from train.night import Night
+from train.report import result
 
 
 def test_a_night_stops_when_its_time_is_up(capsys: pytest.CaptureFixture[str]) -> None:
@@ -26,11 +30,58 @@ def test_a_night_stops_when_its_time_is_up(capsys: pytest.CaptureFixture[str]) -
         assert (datetime.now().astimezone() + timedelta(seconds=seconds + 1)).strftime("%H:%M") == clock
 
 
+def test_it_says_which_day_its_time_of_day_is_on(capsys: pytest.CaptureFixture[str]) -> None:
+    now = datetime.now().astimezone()
+    _seconds_until(now - timedelta(minutes=5))
+    assert capsys.readouterr().err.startswith(
+        f"stops at a checkpoint on {now - timedelta(minutes=5) + timedelta(days=1):%Y-%m-%d at %H:%M}"
+    )
+
+
+@pytest.fixture
+def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("berlin")
+@pytest.mark.parametrize(("evening", "hours"), [((2026, 3, 28), 6), ((2026, 6, 28), 7), ((2026, 10, 24), 8)])
+def test_six_in_the_morning_is_that_also_in_the_night_when_clocks_change(evening: tuple[int, int, int], hours: int) -> None:
+    now = datetime(*evening, 23, 0).astimezone()
+    assert (_next(datetime(1900, 1, 1, 6, 0), now) - now).total_seconds() == hours * 60 * 60  # noqa: DTZ001  # as click reads it
+
+
 def test_a_dry_run_without_the_model_says_why_it_foresees_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "_stop_on_signals", _Stop)  # the signals are pytest's
-    night = command.open_night(Settings(home=tmp_path, model="acme/not-here"))
+    night = collected(tmp_path, monkeypatch)
     foresee(night)
-    assert "takes     unknown until the model is on this disk, where `care serve` or a night puts it" in command._said(night)
+    assert command._foreseen(night)[0] == "takes     unknown until the model is on this disk, where `care serve` or a night puts it"
+
+
+def test_a_dry_run_says_that_a_night_would_find_too_little(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    night = collected(tmp_path, monkeypatch, new=7)
+    foresee(night)
+    said = "stops     a night would train nothing and end with exit code 10: 7 new accepted examples, a night needs 8"
+    assert command._foreseen(night)[-1] == said
+    assert result(night)["too_little"] == "7 new accepted examples, a night needs 8"
+
+
+def test_a_dry_run_says_that_thumbs_are_all_one_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = tmp_path / "kto.toml"
+    recipe.write_text(Path("train/recipes/embedded.toml").read_text().replace('"sft"', '"kto"'))
+    night = collected(tmp_path, monkeypatch, str(recipe), new=8)
+    foresee(night)
+    assert "exit code 10: method = 'kto' learns from good answers beside bad ones" in command._foreseen(night)[-1]
+
+
+def collected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe: str | None = None, *, new: int = 8) -> Night:
+    """A night that has collected so many new examples of no kind, with a model that is not here."""
+    monkeypatch.setattr(command, "_stop_on_signals", _Stop)  # the signals are pytest's
+    night = command.open_night(Settings(home=tmp_path, model="acme/not-here"), recipe)
+    night.snapshot, night.new = write_snapshot((), tmp_path / "snapshots"), new
+    return night
 
 
 def test_an_empty_name_is_no_wish_for_the_default_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ import logging
 import math
 import os
 import signal
-from datetime import datetime
+from datetime import datetime, timedelta
 from time import monotonic
 from types import FrameType
 
@@ -30,7 +30,6 @@ from train.progress import Progress
 from train.report import result
 from train.runs import only_night
 
-_DAY_SECONDS = 24 * 60 * 60
 _EXITS = {"promoted": Exit.DONE, "control": Exit.DONE, "kept": Exit.GATE_REFUSED, "reverted": Exit.REVERTED}
 
 
@@ -61,11 +60,11 @@ def nightly(recipes_named: tuple[str, ...], dry_run: bool, until: datetime | Non
         raise click.UsageError(f"--recipe is given {len(recipes_named)} times ({', '.join(recipes_named)}); a night has one")
     settings = load_settings()
     night = open_night(settings, *recipes_named, control=control, until=until, processes=processes)
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it names optional kernels that are not installed
     if dry_run:
         run(night, PLAN)
     else:
         step_back(serving=running(settings.home) is not None)
-        logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it names optional kernels that are not installed
         try:
             with only_night(settings.home):
                 _finish_forgetting(night)
@@ -77,7 +76,8 @@ def nightly(recipes_named: tuple[str, ...], dry_run: bool, until: datetime | Non
         except TooLittleData:
             click.echo(json.dumps(result(night), ensure_ascii=False) if as_json else _said(night))
             raise
-    click.echo(json.dumps(result(night), ensure_ascii=False) if as_json else _said(night))
+    said = [_said(night), *_foreseen(night)] if dry_run else [_said(night)]
+    click.echo(json.dumps(result(night), ensure_ascii=False) if as_json else os.linesep.join(said))
     return _EXITS[night.verdict] if night.verdict is not None else Exit.DONE
 
 
@@ -136,13 +136,21 @@ def _finish_forgetting(night: Night) -> None:
             store.close()
 
 
+def _next(time: datetime, now: datetime) -> datetime:
+    """The next such time of day on this machine's clock, also where clocks change before it."""
+    today = now.replace(tzinfo=None, hour=time.hour, minute=time.minute, second=0, microsecond=0)
+    days = (today, today + timedelta(days=1), today + timedelta(days=2))
+    return next(day.astimezone() for day in days if day.astimezone() >= now)
+
+
 def _seconds_until(time: datetime | None) -> float:
-    """To the next such time of day on this machine's clock."""
+    """To the next such time of day, which is told: it may be tomorrow's."""
     if time is None:
         return math.inf
     now = datetime.now().astimezone()
-    then = now.replace(hour=time.hour, minute=time.minute, second=0, microsecond=0)
-    return (then - now).total_seconds() % _DAY_SECONDS
+    then = _next(time, now)
+    click.echo(f"stops at a checkpoint on {then:%Y-%m-%d at %H:%M}, unless it is done before", err=True)
+    return (then - now).total_seconds()
 
 
 class _Stop:
@@ -181,12 +189,6 @@ def _said(night: Night) -> str:
     if night.snapshot is not None:
         lines.append(f"snapshot  {night.snapshot.path}")
     lines.append(f"recipe    {', '.join(f'{name} {value}' for name, value in night.recipe.facts().items())}")
-    if night.plan is not None and night.verdict is None:
-        seconds = night.foreseen_seconds
-        time = "this machine has not trained this model before" if seconds is None else f"about {seconds / 60:.0f} minutes"
-        lines.append(f"takes     up to {night.plan}; {night.operations / 1e12:,.0f} TFLOP: {time}")
-    if night.plan is None and night.verdict is None:
-        lines.append("takes     unknown until the model is on this disk, where `care serve` or a night puts it")
     for gate in night.gates:
         lines.append(f"{'passed' if gate.passed else 'FAILED':<9} {gate.gate}: {gate.measured:.4g} (limit {gate.limit:g})")
     if night.verdict is not None and night.run is not None:
@@ -194,3 +196,17 @@ def _said(night: Night) -> str:
         lines = [click.style(f"{night.verdict.upper()}{lora}: {night.why}", bold=True), *lines]
         lines.append(f"report    {(night.run.folder / 'report.html').resolve()}")
     return os.linesep.join(lines)
+
+
+def _foreseen(night: Night) -> list[str]:
+    """What a dry run says on top."""
+    lines = []
+    if night.device is None:
+        lines.append("takes     unknown until the model is on this disk, where `care serve` or a night puts it")
+    elif night.plan is not None:
+        seconds = night.foreseen_seconds
+        time = "this machine has not trained this model before" if seconds is None else f"about {seconds / 60:.0f} minutes"
+        lines.append(f"takes     up to {night.plan}; {night.operations / 1e12:,.0f} TFLOP: {time}")
+    if night.too_little is not None:
+        lines.append(f"stops     a night would train nothing and end with exit code {Exit.TOO_LITTLE_DATA:d}: {night.too_little}")
+    return lines
