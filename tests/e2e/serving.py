@@ -15,7 +15,8 @@ from types import TracebackType
 
 import aiohttp
 
-ROOT = Path(__file__).parents[2]
+from tests.e2e.warm import ROOT, Forked, warm
+
 CARE = Path(sys.executable).with_name("care")
 _START_SECONDS = 60
 _STOP_SECONDS = 60
@@ -24,8 +25,17 @@ _STOP_SECONDS = 60
 class Server:
     """`care serve` in a process of its own, on a free port, with its state under `home`."""
 
-    def __init__(self, home: Path, *, command: Sequence[str] = (str(CARE), "serve"), settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        home: Path,
+        *,
+        command: Sequence[str] = (str(CARE), "serve"),
+        script: Sequence[str] | None = None,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        """With a `script`, the arguments of `tests.fakes.server`, the process comes from a warm one and imports nothing."""
         self.home = home
+        self._script = script
         self._command = command
         # Spinning threads of the server and a busy test on two cores slow each other tenfold.
         self._settings = {"CARE_HOME": str(home), "CARE_PORT": "0", "OMP_WAIT_POLICY": "PASSIVE", **(settings or {})}
@@ -34,8 +44,7 @@ class Server:
     @classmethod
     def scripted(cls, home: Path, *options: str, pause: float = 0.0, settings: Mapping[str, str] | None = None) -> "Server":
         """A server whose engine answers from a script, with `pause` seconds before each word."""
-        command = (sys.executable, "-m", "tests.fakes.server", "--scripted", str(pause), *options)
-        return cls(home, command=command, settings=settings)
+        return cls(home, script=("--scripted", str(pause), *options), settings=settings)
 
     @classmethod
     def mortal(cls, home: Path, *options: str) -> "Server":
@@ -45,14 +54,17 @@ class Server:
     def __enter__(self) -> "Server":
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("CARE_", "SLACK_", "TEAMS_"))}
         self._output = self._log.open("ab")
-        self.process = subprocess.Popen(
-            self._command, cwd=ROOT, env={**environment, **self._settings}, stdout=subprocess.PIPE, stderr=self._output, text=True
-        )
+        self.process = self._start({**environment, **self._settings})
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert "listening on" in line, f"{line}{self.log()[-2000:]}"
         self.url = line.split()[-1].rstrip("/")
         return self
+
+    def _start(self, environment: Mapping[str, str]) -> "subprocess.Popen[str] | Forked":
+        if self._script is not None:
+            return warm().start(self._script, environment, self._output)
+        return subprocess.Popen(self._command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=self._output, text=True)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()
