@@ -67,14 +67,19 @@ class Day:
         before = len(await self.client.replies())
         await self.client.say(WHY)
         seen: list[str] = []
+
+        async def look() -> None:
+            replies = await self.client.replies()
+            if len(replies) > before and replies[-1] not in seen[-1:]:
+                seen.append(replies[-1])
+                if len(seen) == 2:
+                    await self.client.shot("streaming-grows")
+
         deadline = time.monotonic() + _ANSWER_SECONDS
         while time.monotonic() < deadline and not rows("SELECT 1 FROM turns WHERE question = ? AND status = 'delivered'", WHY):
-            replies = await self.client.replies()
-            if len(replies) > before and (not seen or replies[-1] != seen[-1]):
-                seen.append(replies[-1])
-                if len(seen) == 3:
-                    await self.client.shot("streaming-grows")
+            await look()
             await asyncio.sleep(0.1)
+        await look()
         answer = await self._answered(WHY)
         demand(len(seen) >= 3, f"the message grew: it was seen {len(seen)} times: {[text[:40] for text in seen]}")
         demand(len(await self.client.replies()) == before + 1, "one message, that grew")
@@ -133,7 +138,7 @@ class Day:
         await self.client.until_text(TICKET)
 
     async def report(self) -> None:
-        """A night's report comes to the admin channel by itself, as a card with a chart, and can be rolled back there."""
+        """A night's report comes to the admin channel by itself, as a card with a chart; an operator's Roll back is heard there."""
         night = HOME / "runs" / "accept"
         write_report(night)
         with contextlib.closing(Store(HOME / "care.db")) as store:
@@ -143,7 +148,12 @@ class Day:
         drawn = self.client.page.locator("img[src^='data:image/png;base64,']").last
         await until(lambda: drawn.evaluate("image => image.complete && image.naturalWidth > 100"), "the chart is drawn", 15)
         await drawn.scroll_into_view_if_needed()
-        await self.client.page.get_by_role("button", name="Roll back…").wait_for()
+        button = self.client.page.get_by_role("button", name="Roll back…")
+        await button.wait_for()
+        await self.client.shot("report-chart")
+        await button.click()
+        await self.client.press("Roll back")
+        await self.client.until_text("That did not work")  # the night is made up, and so is its LoRA
 
     async def restart(self) -> None:
         """The server goes, and another one takes its place."""
