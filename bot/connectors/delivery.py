@@ -11,6 +11,7 @@ from bot.connectors import markdown
 from bot.connectors.base import ReaderLeft
 from bot.connectors.draft import Draft
 from bot.connectors.tasks import Tasks
+from bot.service import Service
 from bot.turns import Status, Turn
 
 # Then the service goes on to other turns, and the writer alone insists.
@@ -127,3 +128,50 @@ class ReplyDelivery(Generic[W]):
         turn = self._draft.final
         if self._late and self.writer.complete and turn is not None and turn.status is Status.ANSWERED:
             await self._fetched([turn])
+
+
+class Deliveries(Generic[W]):
+    """The replies that are on their way now. `writer` makes one for a turn, and is told what there is to show of it."""
+
+    def __init__(
+        self,
+        writer: Callable[[Turn, Draft], W],
+        *,
+        hosts: frozenset[str],
+        tasks: Tasks,
+        gone: type[Exception],
+        service: Service,
+    ) -> None:
+        self._writer = writer
+        self._hosts = hosts
+        self._tasks = tasks
+        self._gone = gone
+        self._service = service
+        self._open: dict[str, ReplyDelivery[W]] = {}
+
+    def open(self, turn: Turn) -> ReplyDelivery[W]:
+        """A delivery for a turn; of an edited question in the place of the one that is on its way."""
+        draft = Draft()
+        delivery = ReplyDelivery(
+            turn,
+            draft,
+            self._writer(turn, draft),
+            hosts=self._hosts,
+            tasks=self._tasks,
+            gone=self._gone,
+            closed=self._close,
+            fetched=self._service.fetched,
+            before=self._open.get(turn.question.replaces) if turn.question.replaces is not None else None,
+        )
+        self._open[turn.id] = delivery
+        return delivery
+
+    def stop(self, means: Callable[[W], bool]) -> list[str]:
+        """The platform's Stop button was pressed: the turns whose writers it means."""
+        found = [turn_id for turn_id, each in self._open.items() if means(each.writer)]
+        for turn_id in found:
+            self._open[turn_id].stop()
+        return found
+
+    def _close(self, turn_id: str) -> None:
+        self._open.pop(turn_id, None)

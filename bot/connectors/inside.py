@@ -1,9 +1,19 @@
 """What a platform sent, read whatever is missing from it. Pure; knows no platform."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 Json = Mapping[str, Any]
+
+
+def parsed(body: bytes | str) -> dict[str, Any]:
+    """The JSON object in a body; an empty one where it holds none."""
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def text(value: Json, *path: str) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Coroutine, Iterator
+from collections.abc import Collection, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -34,11 +34,7 @@ class Tasks:
 
     async def close(self) -> None:
         """Lets what runs finish for a moment, and ends the rest."""
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=_CLOSE_SECONDS)
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await _end(self._tasks)
 
     async def _guarded(self, work: Coroutine[None, None, None], what: str) -> None:
         told = {"platform": self._platform, "what": what}
@@ -65,11 +61,15 @@ class Owned:
 
     async def close(self) -> None:
         """Lets what runs finish for a moment, and ends the rest."""
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=_CLOSE_SECONDS)
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await _end(self._tasks)
+
+
+async def _end(tasks: Collection["asyncio.Task[Any]"]) -> None:
+    if tasks:
+        await asyncio.wait(tasks, timeout=_CLOSE_SECONDS)
+    for task in list(tasks):
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class Once:

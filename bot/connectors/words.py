@@ -14,6 +14,11 @@ SUGGESTED_PROMPTS: Final = (
     ("Prepare for an appointment", "How do I prepare for a doctor's appointment?"),
     ("What can you do?", "What can you help me with?"),
 )
+NEW_BEGUN = "A new conversation: I look back at nothing that we said before."
+NOTHING_ASKED = "What do you want to know? Write your question after my name."
+ENDED = "This conversation was handed back to CARE: what you write here does not reach the asker any more."
+NO_FILES = "Only your words reach the asker: I can't bring files or pictures."
+ASKER_GONE = "The asker's conversation is not there any more: what you wrote could not be brought to them."
 CONFIRMED: Final[Mapping[int, str]] = {
     1: "👍 Noted. Good answers may teach CARE tonight.",
     -1: "👎 Noted. What you say should have stood here may teach CARE tonight.",

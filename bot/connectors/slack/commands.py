@@ -16,7 +16,6 @@ from model.errors import EngineError
 
 log = logging.getLogger(__name__)
 
-NEW_BEGUN = "A new conversation: I look back at nothing that we said before."
 NEW_IN_CHANNEL = "In a channel every thread is a conversation of its own: mention me in a new message to begin one."
 OPTED_OUT = "From now on nothing that you write or vote is used for training. What you wrote is kept; `/care forget me` erases it."
 OPTED_IN = "From now on what you write and vote may be used for training. `/care opt out` ends that."
@@ -71,7 +70,7 @@ class Commands:
         if not place.channel.startswith("D"):
             return NEW_IN_CHANNEL
         await self._service.begin_new(PLATFORM, place.place, str(place))
-        return NEW_BEGUN
+        return words.NEW_BEGUN
 
     def _place(self, body: Payload) -> Name:
         """Where the command was given, as a conversation that could begin now."""

@@ -6,16 +6,17 @@ import logging
 from aiohttp import web
 
 from bot.connectors.base import Delivery
+from bot.connectors.delivery import Deliveries
+from bot.connectors.draft import Draft
 from bot.connectors.slack import blocks
 from bot.connectors.slack.actions import Actions
 from bot.connectors.slack.api import SlackApi
 from bot.connectors.slack.bolt import Bolt, Ears
 from bot.connectors.slack.commands import Commands
-from bot.connectors.slack.delivery import Deliveries
-from bot.connectors.slack.errors import SlackError
+from bot.connectors.slack.errors import Gone, SlackError
 from bot.connectors.slack.handover import Handovers
 from bot.connectors.slack.listeners import Listeners
-from bot.connectors.slack.names import PLATFORM
+from bot.connectors.slack.names import PLATFORM, asked_in
 from bot.connectors.slack.news import News
 from bot.connectors.slack.people import People
 from bot.connectors.slack.removals import removals
@@ -23,6 +24,7 @@ from bot.connectors.slack.sockets import Envelope, Sockets
 from bot.connectors.slack.votes import Votes
 from bot.connectors.slack.webhook import Answer, Request, Signatures, Webhook
 from bot.connectors.slack.workspace import Workspace
+from bot.connectors.slack.writer import Writer
 from bot.notices import Notice
 from bot.service import Service
 from bot.settings import Settings
@@ -44,7 +46,7 @@ class SlackConnector:
         assert settings.slack_bot_token is not None, "the application makes it for a bot token"
         self._settings = settings
         self._workspace = Workspace(settings, service, SlackApi(settings.slack_bot_token, settings.slack_api_url))
-        self._deliveries = Deliveries(self._workspace)
+        self._deliveries = _deliveries(self._workspace)
         self._handovers = Handovers(self._workspace)
         self._news = News(self._workspace)
         self._bolt = Bolt(self._workspace, self._ears())
@@ -144,3 +146,13 @@ class SlackConnector:
 
     async def expert_replied(self, handover: Handover, reply: ExpertReply) -> None:
         await self._handovers.bring(handover, reply)
+
+
+def _deliveries(workspace: Workspace) -> Deliveries[Writer]:
+    """Each in the thread of the message that asked; for one from before this start Slack is asked which that is."""
+
+    def writer(turn: Turn, draft: Draft) -> Writer:
+        question = asked_in(turn)
+        return Writer(workspace, turn, question, workspace.remembered_root(question), draft)
+
+    return Deliveries(writer, hosts=workspace.hosts, tasks=workspace.tasks, gone=Gone, service=workspace.service)

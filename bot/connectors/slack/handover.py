@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 
-from bot.connectors import inside
+from bot.connectors import inside, words
 from bot.connectors.posts import Posts
 from bot.connectors.slack import blocks, events, notes
 from bot.connectors.slack.api import Blocks
@@ -20,12 +20,9 @@ log = logging.getLogger(__name__)
 
 _PATIENCE_SECONDS = 5.0  # the postman comes again, and brings what is for others meanwhile
 _SHOW_SECONDS = 60.0
-ENDED = "This conversation was handed back to CARE: what you write here does not reach the asker any more."
 NOBODYS = (
     "What you write here reaches nobody: no conversation belongs to this message. Is the same one posted a second time? Write under that."
 )
-NO_FILES = "Only your words reach the asker: I can't bring files or pictures."
-GONE = "The asker's conversation is not there any more: what you wrote could not be brought to them."
 
 
 class Handovers:
@@ -146,7 +143,7 @@ class Handovers:
         if brought:
             await self._service.expert_replied(handover.id, said.user, text, str(said.name))
         if (said.files or not brought) and self._once.first(f"expert {said.name}"):
-            told = ENDED if handover.ended_at is not None else NO_FILES
+            told = words.ENDED if handover.ended_at is not None else words.NO_FILES
             self._workspace.whisper(said.name.channel, said.user, told, thread_ts=said.thread)
         return True
 
@@ -168,7 +165,7 @@ class Handovers:
         except Gone:
             said = parse(reply.message)
             under = None if handover.message is None else parse(handover.message).ts
-            self._workspace.whisper(said.channel, reply.expert_id, GONE, thread_ts=under)
+            self._workspace.whisper(said.channel, reply.expert_id, words.ASKER_GONE, thread_ts=under)
 
     async def hand_back(self, body: Payload) -> None:
         """The button under the post."""

@@ -6,16 +6,17 @@ after every lost acknowledgement: the store's unique keys make one question of t
 
 import logging
 
-from bot.connectors import inside
+from bot.connectors import inside, words
+from bot.connectors.delivery import Deliveries
 from bot.connectors.slack import blocks, events, notes
 from bot.connectors.slack.bolt import Payload
-from bot.connectors.slack.delivery import Deliveries
 from bot.connectors.slack.events import Said
 from bot.connectors.slack.handover import Handovers
 from bot.connectors.slack.names import PLATFORM, Name
 from bot.connectors.slack.people import People
 from bot.connectors.slack.removals import removals
 from bot.connectors.slack.workspace import Workspace
+from bot.connectors.slack.writer import Writer
 from bot.connectors.tasks import Once
 from bot.connectors.wishes import says_more, wishes_for_a_person
 from bot.store import Forgotten, NotYours
@@ -24,13 +25,12 @@ from bot.turns import Question, now
 log = logging.getLogger(__name__)
 
 NOT_HERE = "I don't answer in this channel. Ask me in our direct messages instead."
-NOTHING_ASKED = "What do you want to know? Write your question after my name."
 
 
 class Listeners:
     """Events of messages."""
 
-    def __init__(self, workspace: Workspace, people: People, deliveries: Deliveries, handovers: Handovers) -> None:
+    def __init__(self, workspace: Workspace, people: People, deliveries: Deliveries[Writer], handovers: Handovers) -> None:
         self._workspace = workspace
         self._service = workspace.service
         self._people = people
@@ -64,7 +64,8 @@ class Listeners:
     async def stopped(self, body: Payload) -> None:
         """`agent_session_stopped`: Slack's Stop button."""
         event = inside.inner(body, "event")
-        for turn_id in self._deliveries.stop(inside.text(event, "channel"), inside.text(event, "thread_ts")):
+        where = inside.text(event, "channel"), inside.text(event, "thread_ts")
+        for turn_id in self._deliveries.stop(lambda writer: (writer.channel, writer.thread) == where):
             self._service.cancel(turn_id)
 
     async def _heard(self, said: Said, *, mentioned: bool) -> None:
@@ -79,13 +80,10 @@ class Listeners:
         self._workspace.remember_root(said.name, said.root)
         text = events.plain(said.text, self._workspace.identity.user)
         conversation = await self._conversation(said)
-        wish = wishes_for_a_person(text)
-        if wish:
-            await self._handovers.asked_for(said, conversation)
-        if text and (not wish or says_more(text)):
+        if text and await self._is_for_care(said, text, conversation):
             await self._ask(said, text, conversation)
         elif not text and await self._service.handed_over(PLATFORM, conversation) is None and self._told.first(str(said.name)):
-            self._note(said, blocks.attachments_text(asked=False) if said.files else NOTHING_ASKED)
+            self._note(said, blocks.attachments_text(asked=False) if said.files else words.NOTHING_ASKED)
         if said.files:
             await self._handovers.files_came(said, conversation)
 
@@ -117,6 +115,13 @@ class Listeners:
         if handover is None and newest is not None:
             handover = await self._service.handed_over(PLATFORM, newest)
         return None if handover is None else handover.conversation_id
+
+    async def _is_for_care(self, said: Said, text: str, conversation: str) -> bool:
+        """Hands over to a person who wishes for one; whether there is more in it than that wish."""
+        wish = wishes_for_a_person(text)
+        if wish:
+            await self._handovers.asked_for(said, conversation)
+        return not wish or says_more(text)
 
     async def _ask(self, said: Said, text: str, conversation: str) -> None:
         try:

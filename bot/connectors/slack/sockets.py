@@ -6,7 +6,6 @@ again for ever at one pace and logs addresses with tickets in them. An envelope 
 """
 
 import asyncio
-import json
 import logging
 import random
 from collections.abc import Awaitable, Callable
@@ -15,6 +14,7 @@ from typing import Any
 
 import aiohttp
 
+from bot.connectors import inside
 from bot.connectors.slack.api import SlackApi
 from bot.connectors.slack.errors import SlackError
 
@@ -124,7 +124,7 @@ class Sockets:
             await socket.close()
 
     def _take(self, socket: aiohttp.ClientWebSocketResponse, text: str, leaving: asyncio.Event) -> None:
-        frame = _json(text)
+        frame = inside.parsed(text)
         kind = frame.get("type")
         if kind == "disconnect":
             leaving.set()
@@ -160,12 +160,3 @@ async def _stood(leaving: asyncio.Event) -> bool:
     begun = asyncio.get_running_loop().time()
     await leaving.wait()
     return asyncio.get_running_loop().time() - begun > _SETTLED_SECONDS
-
-
-def _json(text: str) -> dict[str, Any]:
-    """A frame; one that is none is as good as empty."""
-    try:
-        frame = json.loads(text)
-    except ValueError:
-        return {}
-    return frame if isinstance(frame, dict) else {}

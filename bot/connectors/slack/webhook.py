@@ -6,7 +6,6 @@ the same bytes again within the five minutes in which a signature is good are a 
 
 import hashlib
 import hmac
-import json
 import logging
 import re
 import time
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from bot.connectors import inside
 from bot.connectors.tasks import Owned
 
 log = logging.getLogger(__name__)
@@ -148,11 +148,8 @@ def _challenge(body: str) -> Answer | None:
     """Slack's question, when the address is entered in the app's settings, whether it is ours."""
     if '"url_verification"' not in body:
         return None
-    try:
-        asked = json.loads(body)
-    except ValueError:
-        return None
-    if not isinstance(asked, dict) or asked.get("type") != "url_verification":
+    asked = inside.parsed(body)
+    if asked.get("type") != "url_verification":
         return None
     return Answer(200, str(asked.get("challenge", "")))
 

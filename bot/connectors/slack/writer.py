@@ -8,8 +8,8 @@ written now is tried again until it is: only somebody who deleted the place it g
 import asyncio
 import logging
 from collections.abc import Sequence
-from contextlib import suppress
 
+from bot.connectors.carriers import Carriers
 from bot.connectors.cutting import split
 from bot.connectors.draft import Draft
 from bot.connectors.insisting import Insistence, Refusals
@@ -19,7 +19,7 @@ from bot.connectors.slack.errors import Gone, Limited, Refused, SlackError, TooL
 from bot.connectors.slack.names import PLATFORM, Name, parse
 from bot.connectors.slack.post import Post
 from bot.connectors.slack.workspace import Workspace
-from bot.store import StoreError, UnknownTurn
+from bot.store import StoreError
 from bot.turns import Status, Turn
 
 log = logging.getLogger(__name__)
@@ -48,8 +48,7 @@ class Writer:
         self.thread = thread
         self._draft = draft
         self._insistence = Insistence(_REFUSALS, turn.id, LIMIT)
-        self._posts: list[Post] = []
-        self._uncarried: list[Post] = []
+        self._carriers = Carriers(workspace.service, PLATFORM, turn.id, self._name, Gone)
         self._maybe = False  # a message may stand there that we know nothing of
         self._streams = True
         self._below: Sequence[Block] | None = None
@@ -75,7 +74,7 @@ class Writer:
             await self._insistence.take(self._forget_if_erased)  # one of its messages may be deleted, and another not yet
             raise
         finally:
-            for post in self._posts:
+            for post in self._carriers.posts:
                 post.abandon()
 
     @property
@@ -89,7 +88,7 @@ class Writer:
 
     def take_over(self, other: "Writer") -> None:
         """Goes on, before `run`, with the messages of a writer that gave way and has stopped."""
-        self._inherited = other._inherited + [post.ts for post in other._posts]
+        self._inherited = other._inherited + [post.ts for post in other._carriers.posts]
         self._maybe = other._maybe
 
     # Where it goes.
@@ -99,8 +98,8 @@ class Writer:
         if self.thread is None or self._turn.question.edition:
             carried = await self._workspace.service.carried(self._turn.id)
             names = {parse(name).ts for name in carried} | set(self._inherited)
-            self._posts = [self._known(ts) for ts in sorted(names)]
-            self._uncarried = [post for post in self._posts if post.ts in self._inherited]
+            posts = [self._known(ts) for ts in sorted(names)]
+            self._carriers.begin(posts, [post for post in posts if post.ts in self._inherited])
         if self.thread is None:  # it is from before this start
             self._maybe = True
             self.thread = await self._root()
@@ -131,7 +130,7 @@ class Writer:
             for message in found
             if message.user == me and message.ts > self._question.ts and not notes.is_note(message.block_ids)
         ]
-        mine = {post.ts for post in self._posts}
+        mine = {post.ts for post in self._carriers.posts}
         strays = []
         for ts in ours:
             name = str(self._question.beside(ts))
@@ -152,8 +151,8 @@ class Writer:
     async def _pause(self) -> None:
         """Lets others have their share of the budget; the end ends it."""
         seconds = 0.0
-        if self._posts:
-            seconds = self._workspace.budget.pause() if self._posts[-1].streaming else _SPARSE_SECONDS
+        if self._carriers.posts:
+            seconds = self._workspace.budget.pause() if self._carriers.posts[-1].streaming else _SPARSE_SECONDS
         try:
             async with asyncio.timeout(0 if self._insistence.given_way.is_set() else seconds):
                 await self._draft.ended.wait()
@@ -186,9 +185,9 @@ class Writer:
 
     async def _grow(self, parts: list[str]) -> None:
         for number, part in enumerate(parts):
-            if number < len(self._posts):
+            if number < len(self._carriers.posts):
                 last = number == len(parts) - 1
-                await (self._posts[number].grow(part) if last else self._settle(number, part, (), last=False))
+                await (self._carriers.posts[number].grow(part) if last else self._settle(number, part, (), last=False))
             elif not await self._open(part):
                 return
 
@@ -210,16 +209,10 @@ class Writer:
 
     async def _own(self, post: Post) -> None:
         self._line.went()
-        self._posts.append(post)
-        self._uncarried.append(post)
-        await self._carry()
+        await self._carriers.own(post)
 
-    async def _carry(self) -> None:
-        """Remembers, for votes, deletions and the next start, which messages carry this reply."""
-        while self._uncarried:
-            name = str(self._question.beside(self._uncarried[0].ts))
-            await self._workspace.service.carries(PLATFORM, name, self._turn.id)
-            del self._uncarried[0]
+    def _name(self, post: Post) -> str:
+        return str(self._question.beside(post.ts))
 
     # When it is whole.
 
@@ -228,49 +221,42 @@ class Writer:
         assert self.thread is not None
         if self._maybe:
             async with self._posting():
-                self._posts += await self._strays()
-                self._uncarried = list(self._posts)
-                await self._carry()
+                posts = [*self._carriers.posts, *await self._strays()]
+                self._carriers.begin(posts, posts)
+                await self._carriers.tell()
             self._maybe = False
-        if await self._is_erased():
-            await self._remove_rest(0)
+        if await self._carriers.is_erased():
+            await self._carriers.keep(0, _PATIENCE_SECONDS)
             self._line.close(self.thread, idled=False)
             return
-        whole = _MUCH_TOO_LONG if self._insistence.gives_up else self._draft.closing(self._workspace.hosts, began=bool(self._posts))
+        whole = (
+            _MUCH_TOO_LONG if self._insistence.gives_up else self._draft.closing(self._workspace.hosts, began=bool(self._carriers.posts))
+        )
         parts = split(whole, self._insistence.limit) if whole else []
         below = await self._blocks() if parts else ()
         for number, part in enumerate(parts):
             last = number == len(parts) - 1
             await self._settle(number, part, below if last else (), last=last)
-        await self._remove_rest(len(parts))
-        await self._carry()
-        self._line.close(self.thread, idled=any(post.idled for post in self._posts))
+        await self._carriers.keep(len(parts), _PATIENCE_SECONDS)
+        await self._carriers.tell()
+        self._line.close(self.thread, idled=any(post.idled for post in self._carriers.posts))
         await self._introduced()
-
-    async def _is_erased(self) -> bool:
-        """Its question was deleted, or its asker forgotten, while this was written or waited for Slack."""
-        try:
-            await self._workspace.service.turn(self._turn.id)
-        except UnknownTurn:
-            return True
-        return False
 
     async def _forget_if_erased(self) -> None:
         """Then nothing of it stays."""
-        if self._draft.final is not None and await self._is_erased():
-            await self._remove_rest(0)
+        if self._draft.final is not None and await self._carriers.is_erased():
+            await self._carriers.keep(0, _PATIENCE_SECONDS)
 
     async def _settle(self, number: int, part: str, below: Sequence[Block], *, last: bool) -> None:
-        while number < len(self._posts):
-            post = self._posts[number]
+        async def complete(post: Post) -> None:
             try:
                 await post.complete(part, below, _PATIENCE_SECONDS, last=last)
             except Gone:
-                if post.written:
-                    raise
-                await self._drop(post)  # it was deleted before it was this process's: the words come anew
-            else:
-                return
+                post.abandon()
+                raise
+
+        if await self._carriers.settled(number, complete):
+            return
         assert self.thread is not None
         where = (self._question.channel, self.thread)
         async with self._posting():
@@ -280,20 +266,6 @@ class Writer:
                 self._maybe = self._maybe or error.sent
                 raise
             await self._own(post)
-
-    async def _remove_rest(self, kept: int) -> None:
-        """Messages of an earlier, longer answer."""
-        while len(self._posts) > kept:
-            with suppress(Gone):
-                await self._posts[-1].remove(_PATIENCE_SECONDS)
-            await self._drop(self._posts[-1])
-
-    async def _drop(self, post: Post) -> None:
-        """It stands there no more."""
-        await self._workspace.service.carries_no_more(PLATFORM, str(self._question.beside(post.ts)))
-        post.abandon()
-        self._posts.remove(post)
-        self._uncarried = [each for each in self._uncarried if each is not post]
 
     async def _blocks(self) -> Sequence[Block]:
         """What stands below an answer: the thumbs, and for a newcomer what CARE is."""

@@ -22,6 +22,7 @@ from msrest.pipeline import AsyncHTTPSender, AsyncPipeline, Request, Response
 from msrest.universal_http import HTTPClientResponse
 from yarl import URL
 
+from bot.connectors import inside
 from bot.connectors.teams.errors import Answer, Unreachable, decided
 from bot.connectors.teams.http import CALL_SECONDS, Http, body_of
 from bot.connectors.teams.tokens import Tokens
@@ -145,9 +146,5 @@ class _Read(HTTPClientResponse):  # type: ignore[misc]  # the SDK has no types
 
 
 def _ids(body: bytes) -> dict[str, str]:
-    try:
-        found = json.loads(body)
-    except ValueError:
-        return {}
-    given = found if isinstance(found, dict) else {}
+    given = inside.parsed(body)
     return {name: given[name] for name in ("id", "activityId") if isinstance(given.get(name), str)}

@@ -1,7 +1,6 @@
 """What `care doctor` looks at in Teams: id, secret and tenant, the keys of what comes in, the way in and out, channels. Posts nothing."""
 
 import asyncio
-import json
 import re
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -11,6 +10,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from bot.checks import Check, failed, passed, warned
+from bot.connectors import inside
 from bot.home import running
 from bot.settings import Settings, is_loopback
 
@@ -72,7 +72,7 @@ async def _login(http: aiohttp.ClientSession, settings: Settings) -> Check:
     }
     try:
         async with http.post(url, data=form, allow_redirects=False) as answer:
-            status, found = answer.status, _object(await answer.read())
+            status, found = answer.status, inside.parsed(await answer.read())
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
         return _unreachable("login", settings.teams_login_url, "TEAMS_LOGIN_URL", error)
     if status == HTTPStatus.OK and isinstance(found.get("access_token"), str):
@@ -120,7 +120,7 @@ async def _keys(http: aiohttp.ClientSession, settings: Settings) -> Check:
 async def _get(http: aiohttp.ClientSession, url: str) -> Mapping[str, Any]:
     async with http.get(url, allow_redirects=False) as answer:
         answer.raise_for_status()
-        return _object(await answer.read())
+        return inside.parsed(await answer.read())
 
 
 async def _way_out(http: aiohttp.ClientSession, host: str) -> Check:
@@ -150,7 +150,7 @@ async def _way_in(http: aiohttp.ClientSession, settings: Settings) -> Check:
     url = settings.teams_public_url.rstrip("/") + ("" if urlsplit(settings.teams_public_url).path.strip("/") else PATH)
     try:
         async with http.post(url, json={}, allow_redirects=False) as answer:
-            status, said = answer.status, _object(await answer.content.read(10_000)).get("error")
+            status, said = answer.status, inside.parsed(await answer.content.read(10_000)).get("error")
     except aiohttp.ClientSSLError as error:
         then = "get a certificate for this name that everybody trusts, with its whole chain (Caddy does it by itself)"
         return failed(SECTION, "events", f"{url}: its TLS is no good ({type(error).__name__})", then)
@@ -202,11 +202,3 @@ def _uses(settings: Settings) -> list[Check]:
 def _unreachable(name: str, url: str, setting: str, error: Exception) -> Check:
     detail = f"{url} can't be reached ({type(error).__name__})"
     return failed(SECTION, name, detail, f"let this machine reach it on port 443, or mend {setting}")
-
-
-def _object(body: bytes) -> dict[str, Any]:
-    try:
-        found = json.loads(body)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}

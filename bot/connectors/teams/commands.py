@@ -21,7 +21,6 @@ from model.errors import EngineError
 
 log = logging.getLogger(__name__)
 
-NEW_BEGUN = "A new conversation: I look back at nothing that we said before."
 NEW_IN_CHANNEL = "In a channel every thread is a conversation of its own: mention me in a new post to begin one."
 OPTED_OUT = "From now on nothing that you write or vote is used for training. What you wrote is kept; `forget me` erases it."
 OPTED_IN = "From now on what you write and vote may be used for training. `opt out` ends that."
@@ -104,7 +103,7 @@ class Commands:
             return NEW_IN_CHANNEL
         place = said.name.place
         await self._service.begin_new(PLATFORM, place, f"{place}/new/{said.event_id}")  # sent again, it begins no other
-        return f"{NEW_BEGUN} {FOR_ALL}" if said.kind == "groupChat" else NEW_BEGUN
+        return f"{words.NEW_BEGUN} {FOR_ALL}" if said.kind == "groupChat" else words.NEW_BEGUN
 
     async def _stop(self, said: Said) -> str | None:
         """What is being written for this person in this place; where something of it stands, that says so."""

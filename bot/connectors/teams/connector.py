@@ -5,15 +5,17 @@ import logging
 from aiohttp import web
 
 from bot.connectors.base import Delivery
+from bot.connectors.delivery import Deliveries
+from bot.connectors.draft import Draft
 from bot.connectors.teams.api import TeamsApi
 from bot.connectors.teams.buttons import Buttons
 from bot.connectors.teams.commands import Commands
-from bot.connectors.teams.delivery import Deliveries
+from bot.connectors.teams.errors import Gone
 from bot.connectors.teams.files import Files
 from bot.connectors.teams.handover import Handovers
 from bot.connectors.teams.keys import Keys
 from bot.connectors.teams.listeners import Listeners
-from bot.connectors.teams.names import PLATFORM
+from bot.connectors.teams.names import PLATFORM, asked_in
 from bot.connectors.teams.news import News
 from bot.connectors.teams.orders import Orders
 from bot.connectors.teams.removals import removals
@@ -22,6 +24,7 @@ from bot.connectors.teams.trust import Trust
 from bot.connectors.teams.votes import Votes
 from bot.connectors.teams.webhook import Webhook
 from bot.connectors.teams.workspace import Workspace
+from bot.connectors.teams.writer import Writer
 from bot.notices import Notice
 from bot.service import Service
 from bot.settings import Settings
@@ -38,7 +41,7 @@ class TeamsConnector:
     def __init__(self, settings: Settings, service: Service) -> None:
         self._settings = settings
         self._workspace = Workspace(settings, service, TeamsApi(settings))
-        self._deliveries = Deliveries(self._workspace)
+        self._deliveries = _deliveries(self._workspace)
         self._handovers = Handovers(self._workspace)
         self._news = News(self._workspace)
         self._listeners, ears = self._ears()
@@ -112,3 +115,12 @@ def door(settings: Settings, api: TeamsApi, ears: Ears) -> Webhook:
     assert settings.teams_tenant_id is not None, "the settings belong together"
     trust = Trust(settings.teams_app_id, settings.teams_tenant_id, Keys(settings.teams_openid_url, api.http))
     return Webhook(trust, api.hosts, Dispatch(ears).take)
+
+
+def _deliveries(workspace: Workspace) -> Deliveries[Writer]:
+    """Each where it was asked."""
+
+    def writer(turn: Turn, draft: Draft) -> Writer:
+        return Writer(workspace, turn, asked_in(turn), draft)
+
+    return Deliveries(writer, hosts=workspace.hosts, tasks=workspace.tasks, gone=Gone, service=workspace.service)

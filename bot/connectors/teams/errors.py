@@ -11,10 +11,10 @@ TeamsError
     └── StreamTimedOut  its two minutes are over; it can be updated
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from bot.connectors import inside
 from bot.connectors.pauses import retry_after
 
 _STREAM_CODE = "ContentStreamNotAllowed"
@@ -119,11 +119,8 @@ def _ended(told: str, message: str) -> TeamsError:
 
 def _said(body: bytes) -> tuple[str, str]:
     """The code and the message of an error; Teams itself and the service before it write them differently."""
-    try:
-        found = json.loads(body)
-    except ValueError:
-        return "", ""
-    error = found.get("error", found) if isinstance(found, dict) else None
+    found = inside.parsed(body)
+    error = found.get("error", found)
     if not isinstance(error, dict):
         return "", ""
     return str(error.get("code") or error.get("errorCode") or "")[:80], str(error.get("message") or "")[:500]

@@ -5,6 +5,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bot.connectors import words
 from bot.connectors.posts import Posts
 from bot.connectors.tasks import Once
 from bot.connectors.teams import cards, shapes
@@ -26,13 +27,10 @@ Json = Mapping[str, Any]
 
 NOBODY = "Nobody is set up here to take over conversations. Please ask your support team directly."
 BACK = "I'm back: ask me again. Write `human` if you want a person once more."
-ENDED = "This conversation was handed back to CARE: what you write here does not reach the asker any more."
 NOBODYS = (
     "What you write here reaches nobody: no conversation belongs to this message. Is the same one posted a second time? Write under that. "
     "To ask me something yourself, begin a new post."
 )
-NO_FILES = "Only your words reach the asker: I can't bring files or pictures."
-GONE = "The asker's conversation is not there any more: what you wrote could not be brought to them."
 NO_WORDS = "Write your answer first, then press Send to the asker."
 NOT_HERE = "That conversation is not handed over any more."
 SENT = "Sent to the asker."
@@ -195,14 +193,14 @@ class Handovers:
             if again and self._once.first(f"corrected {said.event_id}"):
                 self._note(said.name.place, CORRECTED)
         if (said.files or not brought) and self._once.first(f"expert {said.event_id}"):
-            self._note(said.name.place, ENDED if handover.ended_at is not None else NO_FILES)
+            self._note(said.name.place, words.ENDED if handover.ended_at is not None else words.NO_FILES)
 
     async def _send(self, press: Press) -> Outcome:
         """What an expert wrote into the card. The same press again is brought once."""
         handover = await self._pressed(press)
         text = press.words(cards.WORDS)
         if handover.ended_at is not None:
-            return Outcome(ENDED)
+            return Outcome(words.ENDED)
         if text is None:
             return Outcome(NO_WORDS)
         self._know(press.by.user, press.by.user_name)
@@ -231,7 +229,7 @@ class Handovers:
         try:
             await self._post_all(reply.message, await self._address(_asker(handover)), answers)
         except Gone:
-            self._note(parse(reply.message).place, GONE)
+            self._note(parse(reply.message).place, words.ASKER_GONE)
 
     async def _hand_back(self, press: Press) -> Outcome:
         """The experts are done."""

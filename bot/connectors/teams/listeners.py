@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Protocol
 
-from bot.connectors import inside
+from bot.connectors import inside, words
 from bot.connectors.inside import Json
 from bot.connectors.tasks import Once
 from bot.connectors.teams import events, shapes
@@ -25,7 +25,6 @@ from bot.turns import Question, now
 
 log = logging.getLogger(__name__)
 
-NOTHING_ASKED = "What do you want to know? Write your question after my name."
 _WELCOME_SECONDS = 60.0
 
 Hears = Callable[[Said], Awaitable[bool]]
@@ -160,15 +159,19 @@ class Listeners:
 
     async def _asked(self, said: Said) -> None:
         conversation = await self._workspace.conversation(said.name.place)
+        if said.text and await self._is_for_care(said, conversation):
+            await self._ask(said, conversation)
+        elif not said.text and await self._service.handed_over(PLATFORM, conversation) is None and self._told.first(said.event_id):
+            self._note(said, shapes.files_declined(asked=False) if said.files else words.NOTHING_ASKED)
+        if said.files:
+            await self._experts.files_came(said, conversation)
+
+    async def _is_for_care(self, said: Said, conversation: str) -> bool:
+        """Hands over to a person who wishes for one; whether there is more in it than that wish."""
         wish = wishes_for_a_person(said.text)
         if wish:
             await self._experts.asked_for(said, conversation)
-        if said.text and (not wish or says_more(said.text)):
-            await self._ask(said, conversation)
-        elif not said.text and await self._service.handed_over(PLATFORM, conversation) is None and self._told.first(said.event_id):
-            self._note(said, shapes.files_declined(asked=False) if said.files else NOTHING_ASKED)
-        if said.files:
-            await self._experts.files_came(said, conversation)
+        return not wish or says_more(said.text)
 
     async def _ask(self, said: Said, conversation: str) -> None:
         try:

@@ -4,7 +4,6 @@ The SDK asks for a new one with every turn, blocks the event loop meanwhile, and
 """
 
 import asyncio
-import json
 import logging
 import time
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
+from bot.connectors import inside
 from bot.connectors.teams.errors import Unreachable
 from bot.connectors.teams.http import Http, body_of
 
@@ -91,7 +91,7 @@ class Tokens:
         return self._keep(status, body)
 
     def _keep(self, status: int, body: bytes) -> str:
-        found = _object(body)
+        found = inside.parsed(body)
         token, seconds = found.get("access_token"), found.get("expires_in")
         if status != 200 or not isinstance(token, str) or not token:
             raise self._refusal(status, str(found.get("error") or "without an error")[:80])
@@ -109,11 +109,3 @@ class Tokens:
         log.error(told)
         self._refused = (self._clock() + _PAUSE, told)
         return Unreachable(told, sent=False)
-
-
-def _object(body: bytes) -> dict[str, object]:
-    try:
-        found = json.loads(body)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}

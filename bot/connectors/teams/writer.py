@@ -9,6 +9,7 @@ import asyncio
 import logging
 from contextlib import suppress
 
+from bot.connectors.carriers import Carriers
 from bot.connectors.cutting import split
 from bot.connectors.draft import STOPPED, Draft
 from bot.connectors.insisting import Insistence, Refusals
@@ -18,7 +19,7 @@ from bot.connectors.teams.errors import Gone, Limited, Refused, StreamEnded, Str
 from bot.connectors.teams.names import PLATFORM, Name, parse
 from bot.connectors.teams.post import Json, Post, Stream
 from bot.connectors.teams.workspace import Workspace
-from bot.store import StoreError, UnknownTurn
+from bot.store import StoreError
 from bot.turns import Status, Turn
 
 log = logging.getLogger(__name__)
@@ -46,8 +47,7 @@ class Writer:
         self._draft = draft
         self._insistence = Insistence(_REFUSALS, turn.id, LIMIT, workspace.pace.retry, workspace.pace.most_retry)
         self._to: Address | None = None
-        self._posts: list[Post] = []
-        self._uncarried: list[Post] = []
+        self._carriers = Carriers(workspace.service, PLATFORM, turn.id, self._name, Gone)
         self._inherited: list[Post] = []
         self._stream: Stream | None = None
         self._holds_chat = False  # no other reply may stream in this chat
@@ -85,7 +85,7 @@ class Writer:
 
     def take_over(self, other: "Writer") -> None:
         """Goes on, before `run`, with the messages of a writer that gave way and has stopped."""
-        self._inherited = other._inherited + other._posts
+        self._inherited = other._inherited + other._carriers.posts
         self._maybe = other._maybe
 
     async def _release(self) -> None:
@@ -103,9 +103,9 @@ class Writer:
         self._to = await self._workspace.address_of(self._question.place)
         known = {post.id: post for post in self._inherited}
         carried = [parse(name).id for name in await self._workspace.service.carried(self._turn.id)]
-        self._posts = [known.get(each) or self._standing(each) for each in carried]
-        self._uncarried = [post for post in self._inherited if post.id not in carried]
-        self._posts += self._uncarried
+        standing = [known.get(each) or self._standing(each) for each in carried]
+        untold = [post for post in self._inherited if post.id not in carried]
+        self._carriers.begin([*standing, *untold], untold)
 
     def _standing(self, message_id: str) -> Post:
         return Post(self._workspace.api, self._address, message_id, None)
@@ -124,7 +124,7 @@ class Writer:
             async with asyncio.timeout(self._pace.idle):
                 await self._draft.changed.wait()
         self._draft.changed.clear()
-        seconds = self._stream.rest if self._stream is not None and streams else self._pace.sparse if self._posts else 0.0
+        seconds = self._stream.rest if self._stream is not None and streams else self._pace.sparse if self._carriers.posts else 0.0
         seconds = max(seconds, self._not_before - asyncio.get_running_loop().time())
         with suppress(TimeoutError):
             async with asyncio.timeout(0 if self._insistence.given_way.is_set() else seconds):
@@ -143,7 +143,7 @@ class Writer:
         except Limited as error:
             self._wait(error.seconds)
         except Unreachable as error:
-            self._maybe = self._maybe or (error.sent and not self._posts)
+            self._maybe = self._maybe or (error.sent and not self._carriers.posts)
             self._wait(self._pace.retry)
         except (StreamEnded, Refused) as error:
             log.info("Teams takes no more of a stream; the answer comes by an update", extra={"turn": self._turn.id, "error": str(error)})
@@ -157,9 +157,8 @@ class Writer:
 
     async def _step(self) -> None:
         line = shapes.place_text(self._draft.place)
-        if self._uncarried:
-            await self._carry()
-        if not self._posts:
+        await self._carriers.tell()
+        if not self._carriers.posts:
             await self._begin(line)
         elif self._draft.stopped:
             return
@@ -191,7 +190,7 @@ class Writer:
     async def _own_begun(self, post: Post) -> None:
         """Without an id no answer can be written into it: that will be a message of its own."""
         if post.id:
-            await self._own(post)
+            await self._carriers.own(post)
         else:
             self._maybe = True
 
@@ -208,13 +207,13 @@ class Writer:
         """Without a stream only the place in the queue changes until the answer is whole."""
         if line == self._shown:
             return
-        post = self._posts[0]
+        post = self._carriers.posts[0]
         try:
             await post.complete(shapes.note(line), 0.0)
         except Gone:
             if post.written:
                 raise
-            await self._drop(post)  # somebody deleted the answer to the question as it was before
+            await self._carriers.drop(post)  # somebody deleted the answer to the question as it was before
         else:
             self._shown = line
 
@@ -235,25 +234,15 @@ class Writer:
         self._draft.stopped = True
         self._workspace.service.cancel(self._turn.id)
 
-    async def _own(self, post: Post) -> None:
-        self._posts.append(post)
-        if post.id:
-            self._uncarried.append(post)
-        await self._carry()
-
-    async def _carry(self) -> None:
-        """Remembers, for votes, deletions and the next start, which messages carry this reply."""
-        while self._uncarried:
-            name = str(self._question.beside(self._uncarried[0].id))
-            await self._workspace.service.carries(PLATFORM, name, self._turn.id)
-            del self._uncarried[0]
+    def _name(self, post: Post) -> str | None:
+        return str(self._question.beside(post.id)) if post.id else None
 
     # When it is whole.
 
     async def _complete(self) -> None:
         """Everything as it shall stay. May be called again after it failed."""
-        if await self._is_erased():
-            await self._remove_rest(0)
+        if await self._carriers.is_erased():
+            await self._remove_all()
             return
         if self._draft.stopped:
             await self._end_stopped()
@@ -266,13 +255,13 @@ class Writer:
             self._stopped()  # too late to stop anything but this message
             await self._end_stopped()
             return
-        await self._remove_rest(len(shapes_))
-        await self._carry()
+        await self._carriers.keep(len(shapes_), _PATIENCE_SECONDS)
+        await self._carriers.tell()
         await self._introduced()
 
     async def _end_stopped(self) -> None:
         """Nothing but a mark is added to what the reader has seen; where Teams takes not even that, it stays as it is."""
-        await self._carry()
+        await self._carriers.tell()
         if self._stream is None:
             return
         seen = self._stream.text
@@ -282,7 +271,11 @@ class Writer:
 
     async def _parts(self) -> list[Json]:
         """The messages as they shall be."""
-        whole = _MUCH_TOO_LONG if self._insistence.gives_up else self._draft.closing(self._workspace.hosts, began=bool(self._posts)).strip()
+        whole = (
+            _MUCH_TOO_LONG
+            if self._insistence.gives_up
+            else self._draft.closing(self._workspace.hosts, began=bool(self._carriers.posts)).strip()
+        )
         if not whole:
             return []
         turn = self._draft.final
@@ -323,43 +316,14 @@ class Writer:
             await self._workspace.service.introduced(PLATFORM, self._turn.question.user_id, self._turn.id)
 
     async def _settle(self, number: int, shape: Json) -> None:
-        while number < len(self._posts):
-            post = self._posts[number]
-            try:
-                await post.complete(shape, _PATIENCE_SECONDS)
-            except Gone:
-                if post.written:
-                    raise
-                await self._drop(post)  # it was deleted before it was this process's: the words come anew
-            else:
-                return
-        await self._own(await Post.write(self._workspace.api, self._address, shape, _PATIENCE_SECONDS))
-
-    async def _is_erased(self) -> bool:
-        """Its question was deleted, or its asker forgotten, while this was written or waited for Teams."""
-        try:
-            await self._workspace.service.turn(self._turn.id)
-        except UnknownTurn:
-            return True
-        return False
+        if not await self._carriers.settled(number, lambda post: post.complete(shape, _PATIENCE_SECONDS)):
+            await self._carriers.own(await Post.write(self._workspace.api, self._address, shape, _PATIENCE_SECONDS))
 
     async def _forget_if_erased(self) -> None:
         """Then nothing of it stays."""
-        if self._draft.final is not None and await self._is_erased():
-            await self._remove_rest(0)
+        if self._draft.final is not None and await self._carriers.is_erased():
+            await self._remove_all()
 
-    async def _remove_rest(self, kept: int) -> None:
-        """Messages of an earlier, longer answer."""
-        if kept == 0:
-            await self._release()
-        while len(self._posts) > kept:
-            with suppress(Gone):
-                await self._posts[-1].remove(_PATIENCE_SECONDS)
-            await self._drop(self._posts[-1])
-
-    async def _drop(self, post: Post) -> None:
-        """It stands there no more."""
-        if post.id:
-            await self._workspace.service.carries_no_more(PLATFORM, str(self._question.beside(post.id)))
-        self._posts.remove(post)
-        self._uncarried = [each for each in self._uncarried if each is not post]
+    async def _remove_all(self) -> None:
+        await self._release()
+        await self._carriers.keep(0, _PATIENCE_SECONDS)

@@ -318,6 +318,8 @@ STRANGE = {
     "text": b'"x"',
     "an id that is no text": b'{"id": 5}',
     "a null": b'{"id": null}',
+    "depth": b"[" * 100_000,
+    "no text at all": b"\xff\xfe\x00",
 }
 
 

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from bot.connectors import tasks
+from bot.connectors import tasks, words
 from bot.connectors.teams import cards, commands, files
 from bot.service import Service
 from bot.store import StorageFull
@@ -176,7 +176,7 @@ async def test_stop_ends_the_answer_that_is_being_written(start: Start) -> None:
 async def test_stop_after_new_ends_the_answer_of_the_conversation_before(start: Start) -> None:
     async with start(ScriptedEngine(step=asyncio.Event().wait)) as care:
         await care.teams.say(ADA, "Tell me everything")
-        await says(care, await care.teams.say(ADA, "new"), commands.NEW_BEGUN)
+        await says(care, await care.teams.say(ADA, "new"), words.NEW_BEGUN)
         await care.teams.say(ADA, "stop")
         await care.teams.until(lambda: care.turns()[0]["status"] == "cancelled")
 

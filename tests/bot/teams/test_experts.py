@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bot.connectors.teams import cards, commands, handover
+from bot.connectors import words
+from bot.connectors.teams import cards, handover
 from tests.bot.teams.conftest import Care, Start
 from tests.bot.teams.human import below, handed_over, posted_by, says, the_post
 from tests.fakes.teams import ADA, EXPERTS, GRACE, LINUS, FakeTeams
@@ -106,9 +107,9 @@ async def test_in_a_group_chat_a_persons_wish_counts_for_all_and_says_so(care: C
     asked = await care.teams.say(ADA, "human", in_=chat)
     assert handover.FOR_ALL in (await says(care, asked, "stay silent")).reading
     begun = await care.teams.say(GRACE, "new", in_=chat)
-    assert handover.FOR_ALL in (await says(care, begun, commands.NEW_BEGUN)).reading
+    assert handover.FOR_ALL in (await says(care, begun, words.NEW_BEGUN)).reading
     alone = await care.teams.say(LINUS, "new")
-    assert handover.FOR_ALL not in (await says(care, alone, commands.NEW_BEGUN)).reading
+    assert handover.FOR_ALL not in (await says(care, alone, words.NEW_BEGUN)).reading
 
 
 async def test_who_waits_for_a_person_that_nobody_can_reach_is_told_so_once(care: Care, monkeypatch: pytest.MonkeyPatch) -> None:
