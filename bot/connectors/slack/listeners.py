@@ -160,8 +160,10 @@ class Listeners:
         text = events.plain(said.text, self._workspace.identity.user)
         self._workspace.remember_root(said.name, said.root)
         try:
-            if text and await self._service.asked_in(PLATFORM, str(said.name)) is not None:
-                await self._service.edit(self._question(said, text, ""))
+            before = await self._service.asked_in(PLATFORM, str(said.name))
+            if text and before is not None:
+                if await self._is_for_care(said, text, before.question.conversation_id):
+                    await self._service.edit(self._question(said, text, ""))
             elif said.direct or events.mentions(said.text, self._workspace.identity.user):  # only now CARE is asked, or hears of it
                 await self._heard(said, mentioned=True)
         except (Forgotten, NotYours) as error:

@@ -253,6 +253,15 @@ async def test_an_edit_after_the_answer_was_deleted_is_answered_in_a_new_message
     assert [row["message"].rpartition("/")[2] for row in care.store._rows("SELECT message FROM replies")] == [again.ts]
 
 
+async def test_who_asks_for_a_person_by_an_edit_is_handed_over_and_not_answered_by_a_machine(care: Care) -> None:
+    asked = care.slack.mention(ADA, SUPPORT, "I want to talk to a preson")
+    await care.answer(asked)
+    care.slack.edit(asked, f"<@{care.slack.app_user}> I want to talk to a person")
+    await care.slack.until(lambda: len(care.store._rows("SELECT * FROM handovers")) == 1)
+    await care.idle()
+    assert len(care.engine.requests) == 1
+
+
 async def test_slacks_stop_button_cancels_the_generation(start: Start) -> None:
     steps = asyncio.Semaphore(3)
     async with start(ScriptedEngine(step=steps.acquire)) as care:

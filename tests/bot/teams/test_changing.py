@@ -263,6 +263,16 @@ async def test_who_wants_a_person_is_handed_over_and_care_falls_silent(care: Car
     assert [turn["status"] for turn in care.turns()][-1] == "cancelled"
 
 
+async def test_who_asks_for_a_person_by_an_edit_is_handed_over_and_not_answered_by_a_machine(care: Care) -> None:
+    asked = await care.teams.say(ADA, "I want to talk to a preson")
+    await care.answer(asked)
+    await care.teams.edit(asked, "I want to talk to a person")
+    await care.teams.until(lambda: any("passed" in each.text for each in care.teams.replies(asked)))
+    await care.idle()
+    assert len(care.engine.requests) == 1
+    assert len(care.rows("SELECT * FROM handovers")) == 1
+
+
 async def test_a_question_about_people_is_a_question(care: Care) -> None:
     answer = await care.answer(await care.teams.say(ADA, "Which person do I call about my bill?"))
     assert "You asked: Which person do I call about my bill? Bye." in answer.text
