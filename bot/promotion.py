@@ -152,7 +152,7 @@ def require_accepted(lora: Lora) -> None:
     if lora.draft.control:
         raise NotAccepted(f"{lora.id} is a control, trained without the ratings to compare with")
     if not lora.accepted:
-        missed = [f"{gate.gate} ({gate.measured:.4g}, limit {gate.limit:g})" for gate in lora.draft.gates if not gate.passed]
+        missed = [f"{gate.gate} ({gate.told})" for gate in lora.draft.gates if not gate.passed]
         raise NotAccepted(f"the gates of {lora.id} said no: {', '.join(missed) or 'it was never measured'}")
 
 

@@ -32,6 +32,14 @@ class GateResult:
     passed: bool
     interval: tuple[float, float] | None = None
 
+    @property
+    def told(self) -> str:
+        """What was measured, its interval and its limit, for people; and why it failed although it keeps to that."""
+        low, high = self.interval or (0.0, 0.0)
+        worse = ", proven worse" if low > 0 and self.measured <= self.limit and not self.passed else ""
+        spread = f", 95 % {low:.3g} … {high:.3g}" if self.interval else ""
+        return f"{self.measured:.4g}{worse}{spread}, limit {self.limit:g}"
+
 
 @dataclass(frozen=True, slots=True)
 class Draft:

@@ -92,3 +92,13 @@ class Night:
     def review_command(self) -> str:
         """What shows a reviewer all that this night has waiting: other recipes may not learn from answers that were voted down."""
         return "care review --recipe …" if self.recipe.learns_from_corrected else "care review"
+
+    @property
+    def merging(self) -> str:
+        """What became of the recipe's merge, for people; "" where it has none."""
+        recipe = self.recipe
+        if recipe.merge == "none" or self.control:
+            return ""
+        if self.merged is None:
+            return f"{recipe.merge} with nothing: no LoRA was live that can be served"
+        return f"{recipe.merge} with {recipe.merge_share:g} of {self.merged.id}"

@@ -104,6 +104,7 @@ def result(night: Night) -> Mapping[str, object]:
         "lora": night.lora.id if night.lora else None,
         "model": night.base.name if night.base else None,
         "compared_with": night.live or "base",
+        "merged_with": night.merged.id if night.merged else None,
         "gates": [asdict(gate) for gate in night.gates],
         "training": {
             "steps": night.trained_steps,
@@ -222,7 +223,7 @@ def notice(night: Night) -> Notice:
     lines.append(
         f"{funnel_.rated} rated turns, {funnel_.approved} accepted, {night.new} new, {len(night.curated.waiting)} wait for a reviewer."
     )
-    lines += [f"Not passed: {gate.gate} ({gate.measured:.3g}, limit {gate.limit:g})." for gate in refused]
+    lines += [f"Not passed: {gate.gate} ({gate.told})." for gate in refused]
     if night.taught:
         lines.append(f"{len(night.taught)} corrected questions are answered better now.")
     subject = f"{night.run.folder.name} {night.run.key[:12]} {night.verdict}"

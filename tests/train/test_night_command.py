@@ -11,6 +11,7 @@ from typing import cast
 import pytest
 
 from bot.settings import Settings
+from model.manifest import GateResult
 from train.commands import nightly as command
 from train.commands.nightly import _next, _seconds_until, _Stop
 from train.errors import RecipeInvalid, TooLarge
@@ -74,6 +75,20 @@ def test_a_dry_run_says_that_thumbs_are_all_one_way(tmp_path: Path, monkeypatch:
     night = collected(tmp_path, monkeypatch, str(recipe), new=8)
     foresee(night)
     assert "exit code 10: method = 'kto' learns from good answers beside bad ones" in command._foreseen(night)[-1]
+
+
+def test_a_recipe_that_merges_where_nothing_is_live_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = tmp_path / "slerp.toml"
+    recipe.write_text(Path("train/recipes/embedded.toml").read_text().replace('merge = "none"', 'merge = "slerp"'))
+    night = collected(tmp_path, monkeypatch, str(recipe))
+    night.verdict = "kept"
+    assert "merged    slerp with nothing: no LoRA was live that can be served" in command._said(night)
+
+
+def test_a_gate_that_keeps_to_its_limit_says_why_it_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    night = collected(tmp_path, monkeypatch)
+    night.gates = (GateResult("scope not worse", 0.087, 0.3, passed=False, interval=(0.012, 0.16)),)
+    assert "FAILED    scope not worse: 0.087, proven worse, 95 % 0.012 … 0.16, limit 0.3" in command._said(night)
 
 
 def collected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe: str | None = None, *, new: int = 8) -> Night:

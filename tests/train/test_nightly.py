@@ -102,6 +102,8 @@ def test_where_the_recipe_says_so_the_new_lora_and_the_live_one_become_one(night
     shelved = nights.shelf.read(str(told["lora"]))
     assert [shelved.draft.recipe[name] for name in ("method", "merge", "merge_share")] == ["dpo", "slerp", 0.25]
     assert set(live.draft.example_ids) < set(shelved.draft.example_ids)
+    assert told["merged_with"] == live.id
+    assert f"slerp with 0.25 of {live.id}" in Path(str(told["report"])).read_text()
     trained = merge.read(Path(str(told["report"])).parent / "candidate")
     wanted = merge.merged(trained, merge.read(live.folder), "slerp", 0.25, rank=2)
     found = merge.read(shelved.folder)

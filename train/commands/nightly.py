@@ -189,8 +189,10 @@ def _said(night: Night) -> str:
     if night.snapshot is not None:
         lines.append(f"snapshot  {night.snapshot.path}")
     lines.append(f"recipe    {', '.join(f'{name} {value}' for name, value in night.recipe.facts().items())}")
+    if night.verdict is not None and night.merging:
+        lines.append(f"merged    {night.merging}")
     for gate in night.gates:
-        lines.append(f"{'passed' if gate.passed else 'FAILED':<9} {gate.gate}: {gate.measured:.4g} (limit {gate.limit:g})")
+        lines.append(f"{'passed' if gate.passed else 'FAILED':<9} {gate.gate}: {gate.told}")
     if night.verdict is not None and night.run is not None:
         lora = f" {night.lora.id}" if night.lora is not None else ""
         lines = [click.style(f"{night.verdict.upper()}{lora}: {night.why}", bold=True), *lines]
