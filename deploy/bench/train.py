@@ -1,4 +1,4 @@
-"""`make bench-train [ROUNDS=5]`: CARE's training beside a plain TRL script, in turns; the table, the chart and var/bench/train.json.
+"""`make bench-train [ROUNDS=5]`: CARE's training beside a plain TRL script, in turns; prints the table, writes var/bench/train.json.
 
 Same rows in the same order, same micro-batch, steps, model, LoRA and precision. Every turn is a process of its own, so that its peak
 memory is; who goes first changes with every round. The loss that is compared is of the last third of the steps: before, nothing is learned.
