@@ -101,7 +101,7 @@ def apart(found: Mapping[str, Result]) -> Column:
     margins = {name: _margins(result) for name, result in found.items()}
     trained = {name: result.own_base for name, result in found.items() if name != result.own_base and result.own_base in found}
     gained = {name: [margins[name][item] - margins[base][item] for item in sorted(margins[name])] for name, base in trained.items()}
-    return Column("over the base's own", {name: interval(each) for name, each in gained.items()})
+    return Column("over the base's own", {name: interval(each) for name, each in gained.items()}, better="more")
 
 
 def _margins(result: Result) -> dict[str, float]:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import click
 import numpy as np
@@ -18,8 +19,13 @@ from deploy.measure.study import Result, Setting
 from train.evaluate import BASE
 from train.gates import FEWEST_ITEMS, Interval, Score, paired
 
+if TYPE_CHECKING:  # matplotlib takes seconds to import
+    from matplotlib.artist import Artist
+    from matplotlib.figure import Figure
+
 _COLOURS = ("#111827", "#2563eb", "#dc2626", "#059669", "#d97706", "#7c3aed")
 _ALL = "all three domains"
+_DPI = 110
 _SMOOTH = 10  # steps: a batch of four rows says little by itself
 _NO_MATTER = {"only", "as_kept", "models", "kept", "results"}  # options that change nothing of what is found
 
@@ -30,6 +36,8 @@ class Column:
 
     title: str
     found: Mapping[str, Interval]
+    items: str = _ALL  # that it is measured on
+    better: Literal["less", "more"] = "less"
 
 
 def write(
@@ -55,10 +63,10 @@ def write(
     parts = [{domain: minus(results, name, domain) for domain in domains} for name in against]
     for name, found in zip(against, parts, strict=True):
         text += ["", *_domain_table(name, found, results)] if found else []
-    chart = setting.results.with_name(f"{setting.name}.png")
+    chart = f"{setting.name}.png"
     panels = [[column, *found.values()] for column, found in zip(columns, [*parts, *({} for _ in columns[len(parts) :])], strict=True)]
-    draw([panel for panel in panels if panel[0].found], chart)
-    text += ["", f"![{title}, as a chart]({chart.name})"]
+    drawn([panel for panel in panels if panel[0].found]).savefig(setting.results.with_name(chart), dpi=_DPI)
+    text += ["", f"![{title}, as a chart]({chart})"]
     if curves:
         losses = setting.results.with_name(f"{setting.name}-losses.png")
         draw_losses(results, losses)
@@ -70,7 +78,7 @@ def minus(results: Mapping[str, Result], other: str, domain: str | None = None) 
     """Every other result but the base's minus this one, on the items of a domain, or on all that are not aside."""
     scores = {name: _of(result, domain) for name, result in results.items()}
     found = {name: paired(mine, scores[other]) for name, mine in scores.items() if name not in (BASE, other)}
-    return Column(domain or f"− {other}", {name: each for name, each in found.items() if each.n})
+    return Column(domain or f"− {other}", {name: each for name, each in found.items() if each.n}, domain or _ALL)
 
 
 def minus_own_base(results: Mapping[str, Result], title: str, domain: str | None = None) -> Column:
@@ -78,7 +86,7 @@ def minus_own_base(results: Mapping[str, Result], title: str, domain: str | None
     bases = {name: results.get(result.own_base) for name, result in results.items()}
     trained = {name: (results[name], base) for name, base in bases.items() if base is not None and name != base.name}
     found = {name: paired(_of(mine, domain), _of(base, domain)) for name, (mine, base) in trained.items()}
-    return Column(title, {name: each for name, each in found.items() if each.n})
+    return Column(title, {name: each for name, each in found.items() if each.n}, domain or _ALL)
 
 
 def _forgotten(results: Mapping[str, Result]) -> list[Column]:
@@ -184,36 +192,35 @@ def _row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |" if cells[0] else f"| | {' | '.join(cells[1:])} |"
 
 
-def draw(panels: Sequence[Sequence[Column]], path: Path) -> None:
-    """Every panel is one comparison: its first column on all items, the others by domain, with their intervals."""
+def drawn(panels: Sequence[Sequence[Column]]) -> "Figure":
+    """Every panel is one comparison: its first column on all its items, the others by domain, with their intervals."""
     from matplotlib.figure import Figure
 
     names = list(dict.fromkeys(name for panel in panels for column in panel for name in column.found))
+    items = list(dict.fromkeys(column.items for panel in panels for column in panel))
     most = max(len(panel) for panel in panels)
     high, wide = -(-len(panels) // 2), min(2, len(panels))
-    figure = Figure(figsize=(1.4 + 3.9 * wide, (1.2 + len(names) * (0.2 + 0.14 * most)) * high + 0.4 * (most > 1)), layout="constrained")
+    figure = Figure(figsize=(1.4 + 3.9 * wide, (1.2 + len(names) * (0.2 + 0.14 * most)) * high + 0.4), layout="constrained")
     grid = figure.subplots(high, wide, sharey=True, squeeze=False).flatten()
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
+    shown: dict[str, Artist] = {}
     for axes, panel in zip(grid, panels, strict=False):
         for number, column in enumerate(panel):
             places = [-names.index(name) + ((len(panel) - 1) / 2 - number) * 0.8 / most for name in column.found]
             values = list(column.found.values())
             spread = [[value.mean - value.low for value in values], [value.high - value.mean for value in values]]
-            label = column.title if number else _ALL
-            axes.errorbar(
-                [each.mean for each in values], places, xerr=spread, fmt="o", color=_COLOURS[number], ms=5, capsize=3, label=label
-            )
+            colour = _COLOURS[items.index(column.items)]
+            shown[column.items] = axes.errorbar([each.mean for each in values], places, xerr=spread, fmt="o", color=colour, ms=5, capsize=3)
         axes.axvline(0, color="#9ca3af", linewidth=1, zorder=0)
         axes.set_title(panel[0].title.replace("− ", "minus "), fontsize=11)
-        axes.set_xlabel("nats a token, 95 %")
+        axes.set_xlabel(f"nats a token, 95 %; {panel[0].better} is better")
         axes.set_ylim(-len(names) + 0.4, 0.6)
         axes.locator_params(axis="x", nbins=5)
         axes.set_yticks([-at for at in range(len(names))], names)
         axes.spines[["top", "right"]].set_visible(False)
-    if most > 1:
-        figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=most, frameon=False)
-    figure.savefig(path, dpi=110)
+    figure.legend(shown.values(), shown.keys(), loc="outside lower center", ncols=len(shown), frameon=False)
+    return figure
 
 
 def draw_losses(results: Mapping[str, Result], path: Path) -> None:
@@ -229,4 +236,4 @@ def draw_losses(results: Mapping[str, Result], path: Path) -> None:
     axes.set(xlabel="step", ylabel=f"training loss, mean of {_SMOOTH} steps")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=_DPI)

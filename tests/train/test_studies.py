@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from deploy.measure import domains, material, show, steps, study
+from deploy.measure.show import Column
 from deploy.measure.study import Result
 from deploy.measure.trained import Trained
 from model.weights import Base
@@ -125,6 +126,12 @@ def test_general_tasks_stand_apart_against_what_a_model_was_trained_from() -> No
     }
     [forgotten] = show._forgotten(results)
     assert {name: each.mean for name, each in forgotten.found.items()} == {"sft": 1, "full": 0.5}
+    figure = show.drawn([[show.minus(results, "base")], [Column("apart", forgotten.found, better="more")], [forgotten]])
+    axes = [each for each in figure.axes if each.axison]
+    assert [each.get_xlabel().partition("; ")[2] for each in axes] == ["less is better", "more is better", "less is better"]
+    first, second, general = (each.get_lines()[0].get_color() for each in axes)
+    assert first == second != general
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["all three domains", "general"]
 
 
 def test_the_domains_own_loras_are_one_result_as_soon_as_all_are_there() -> None:
