@@ -63,7 +63,7 @@ class Server:
 
     def _start(self, environment: Mapping[str, str]) -> "subprocess.Popen[str] | Forked":
         if self._script is not None:
-            return warm().start(self._script, environment, self._output)
+            return warm().start("server", self._script, environment, self._output)
         return subprocess.Popen(self._command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=self._output, text=True)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -17,7 +17,7 @@ from bot import cli
 from bot.store import Store
 from bot.turns import Question, Rating, Reply, Status
 from tests.browser import chromium, needs_chromium
-from tests.e2e.serving import CARE, Server
+from tests.e2e.serving import Server
 from tests.train.people import Day
 from train import recipe as recipes
 
@@ -25,13 +25,8 @@ RECIPES = Path(recipes.__file__).with_name("recipes")
 CORRECTIONS = ("Bring the letter to the desk.", "Take it twice a day.", "Ask the nurse first.")
 
 
-def care(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("CARE_")}
-    return subprocess.run([CARE, *arguments], env={**kept, "CARE_HOME": str(home)}, capture_output=True, text=True, timeout=60)
-
-
 def care_here(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """The same in this process: its imports, which take seconds, are done once."""
+    """A command of `care`, in this process: its imports, which take seconds, are done once."""
     out, err = io.StringIO(), io.StringIO()
     with (
         patch.dict(os.environ, {"CARE_HOME": str(home)}),
@@ -58,7 +53,7 @@ def home(tmp_path: Path) -> Path:
 
 
 def test_in_a_terminal_what_waits_is_listed_approved_edited_and_rejected(home: Path) -> None:
-    listed = json.loads(care(home, "review", "--json").stdout)
+    listed = json.loads(care_here(home, "review", "--json").stdout)
     assert [(each["response"], each["corrects"]) for each in listed] == [(each, "Switch it off and on.") for each in CORRECTIONS]
     assert care_here(home, "review", "--list").stdout.count("instead of  Switch it off and on.") == 3
     done = care_here(home, "review", "--approve", "t1", "--reject", "t2", "--edit", "t3", "Ask the doctor.", "--as", "cli:rev")

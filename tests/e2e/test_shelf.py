@@ -13,6 +13,7 @@ import pytest
 
 from model.shelf import WEIGHTS, Shelf
 from tests.e2e.serving import CARE, Server, completion, events
+from tests.e2e.warm import warm
 from tests.fakes.loras import BASE, shelved
 
 
@@ -39,9 +40,7 @@ def server(home: Path, shelf: Shelf) -> Iterator[Server]:
 
 def care(home: Path, *arguments: str, exits: int = 0) -> subprocess.CompletedProcess[str]:
     """A command of `care`, without a terminal."""
-    done = subprocess.run(
-        [CARE, *arguments], env={"CARE_HOME": str(home), "PATH": "/usr/bin:/bin"}, capture_output=True, text=True, stdin=subprocess.DEVNULL
-    )
+    done = warm().run(arguments, {"CARE_HOME": str(home), "PATH": "/usr/bin:/bin"})
     assert done.returncode == exits, done.stderr
     assert "Traceback" not in done.stderr
     return done
@@ -72,6 +71,11 @@ async def test_streams_that_run_through_a_promotion_end_well_and_name_the_lora_t
         assert [row["lora_id"] for row in rows] == [None] * 4 + ["n1"] * 4
 
 
+def _cold(home: Path, *arguments: str) -> str:
+    """What the command says when an operator starts it."""
+    return subprocess.run([CARE, *arguments], env={"CARE_HOME": str(home)}, capture_output=True, text=True, check=True).stdout
+
+
 @pytest.mark.alone
 async def test_a_promotion_is_served_within_three_seconds_and_a_rollback_within_five(home: Path, server: Server, shelf: Shelf) -> None:
     async with aiohttp.ClientSession(server.url) as session:
@@ -79,7 +83,7 @@ async def test_a_promotion_is_served_within_three_seconds_and_a_rollback_within_
         assert json.loads(care(home, "promote", "n1", "--yes", "--json").stdout)["seconds"] < 3
         care(home, "promote", "n2", "--yes")
         began = time.monotonic()
-        said = care(home, "rollback", "--yes", "--reason", "people complain").stdout
+        said = _cold(home, "rollback", "--yes", "--reason", "people complain")
         assert time.monotonic() - began < 5
         assert said.startswith("live: n1 (before: n2); served after")
         async with session.get("/readyz") as response:

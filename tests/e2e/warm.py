@@ -1,4 +1,4 @@
-"""The test's end of `tests.fakes.warm`: one warm process, and the servers that came from it."""
+"""The test's end of `tests.fakes.warm`: one warm process, and the servers and commands that came from it."""
 
 import atexit
 import json
@@ -11,14 +11,16 @@ import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryFile
 from threading import Lock
 from typing import IO
 
 ROOT = Path(__file__).parents[2]
+_COMMAND_SECONDS = 60
 
 
 class Forked:
-    """A server's process, as far as `subprocess.Popen` is used for one."""
+    """A process, as far as `subprocess.Popen` is used for one."""
 
     def __init__(self, stdout: IO[str], fate: IO[str]) -> None:
         self.stdout = stdout
@@ -54,7 +56,7 @@ class Forked:
 
 
 class Warm:
-    """Starts servers."""
+    """Starts them."""
 
     def __init__(self) -> None:
         self._orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -64,10 +66,20 @@ class Warm:
         theirs.close()
         atexit.register(self._close)
 
-    def start(self, arguments: Sequence[str], environment: Mapping[str, str], errors: IO[bytes]) -> Forked:
-        """A server with these arguments and nothing but this environment, that writes its log to `errors`."""
+    def run(self, arguments: Sequence[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+        """What a command of `care` did, with nothing but this environment and without a terminal."""
+        with TemporaryFile() as errors:
+            command = self.start("care", arguments, environment, errors)
+            with command.stdout:
+                said = command.stdout.read()
+            code = command.wait(_COMMAND_SECONDS)
+            errors.seek(0)
+            return subprocess.CompletedProcess(arguments, code, said, errors.read().decode())
+
+    def start(self, program: str, arguments: Sequence[str], environment: Mapping[str, str], errors: IO[bytes]) -> Forked:
+        """A "server" or "care" with these arguments and nothing but this environment; what it says on standard error goes to `errors`."""
         (stdout, its_stdout), (fate, its_fate) = os.pipe(), os.pipe()
-        order = json.dumps({"arguments": list(arguments), "environment": dict(environment)}).encode()
+        order = json.dumps({"program": program, "arguments": list(arguments), "environment": dict(environment)}).encode()
         socket.send_fds(self._orders, [order], [its_stdout, errors.fileno(), its_fate])
         os.close(its_stdout)
         os.close(its_fate)

@@ -1,8 +1,8 @@
-"""Servers of `tests.fakes.server` from one warm process: what they import takes longer than most of what is asked of them.
+"""Servers of `tests.fakes.server` and commands of `care` from one warm process: what they import takes longer than what they then do.
 
-`python -m tests.fakes.warm DESCRIPTOR` takes orders from that socket: a JSON object (`arguments`, `environment`) with three descriptors,
-for the server's standard output, its standard error, and for what becomes of it: its process id in a line, its exit code in another.
-Each server is a forked child that goes on as a process of its own. It never begins a thread or an event loop before it forks.
+`python -m tests.fakes.warm DESCRIPTOR` takes orders from that socket: a JSON object (`program`, `arguments`, `environment`) with three
+descriptors, for the program's standard output, its standard error, and for what becomes of it: its process id in a line, its exit code
+in another. Each is a forked child that goes on as a process of its own. It never begins a thread or an event loop before it forks.
 """
 
 import gc
@@ -12,11 +12,18 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
+from typing import Any
 
-import bot.connectors.slack.connector  # with the next what a server imports where it needs it
+import bot.commands.loras  # with the next what they import where they need it
+import bot.commands.promote
+import bot.commands.rollback
+import bot.commands.status
+import bot.connectors.slack.connector
 import bot.connectors.teams.connector  # noqa: F401
+from bot import cli
 from tests.fakes import server
 
+PROGRAMS = {"server": server.main, "care": cli.main}
 _MOST_BYTES = 2**20
 
 
@@ -34,10 +41,11 @@ def main() -> None:
         for descriptor in descriptors:
             os.close(descriptor)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    _go_on_as_a_server(json.loads(said), descriptors)
+    _go_on(json.loads(said), descriptors)
 
 
-def _go_on_as_a_server(order: dict[str, object], descriptors: Sequence[int]) -> None:
+def _go_on(order: dict[str, Any], descriptors: Sequence[int]) -> None:
+    """As that program; or as the one that waits for it."""
     out, errors, fate = descriptors
     child = os.fork()
     if child:
@@ -52,8 +60,8 @@ def _go_on_as_a_server(order: dict[str, object], descriptors: Sequence[int]) -> 
         os.close(descriptor)
     os.environ.clear()
     os.environ.update(order["environment"])
-    sys.argv[1:] = order["arguments"]
-    server.main()
+    sys.argv[:] = [order["program"], *order["arguments"]]
+    PROGRAMS[order["program"]]()
 
 
 if __name__ == "__main__":

@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 
 from bot.store import Store
+from tests.train.nights import model, nights, process
 from tests.train.people import Day
+
+__all__ = ["model", "nights", "process"]  # fixtures
 
 
 @pytest.fixture

@@ -110,8 +110,9 @@ class Nights:
         self.day.corrected_by_many(n, first)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def process() -> Iterator["subprocess.Popen[str]"]:
+    """One for the tests of all nights: its imports take longer than most of them."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CARE_")}
     with subprocess.Popen(
         [sys.executable, "-m", "tests.fakes.night"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
@@ -121,7 +122,7 @@ def process() -> Iterator["subprocess.Popen[str]"]:
         warm.stdin.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_tiny(tmp_path_factory.mktemp("tiny-model"), "llama", max_position_embeddings=2048).folder
 

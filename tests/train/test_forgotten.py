@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 
 from bot import forgetting
-from tests.train.nights import Nights, model, nights, process
+from tests.train.nights import Nights
 
-__all__ = ["model", "nights", "process"]  # fixtures
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 SECRET = "xylophone"

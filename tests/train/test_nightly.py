@@ -10,13 +10,12 @@ import torch
 
 from bot.reviews import Review
 from tests.model.tiny import save_tiny
-from tests.train.nights import Nights, model, nights, process
+from tests.train.nights import Nights
 from tests.train.people import MORNING
 from train import merge
 from train.nightly import STAGES
 from train.runs import only_night
 
-__all__ = ["model", "nights", "process"]  # fixtures
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 

@@ -15,7 +15,7 @@ from bot.exits import Exit
 from model import weights
 from model.device import Device
 from model.errors import DeviceUnusable
-from tests.train.nights import Nights, model, nights, process  # noqa: F401  # fixtures
+from tests.train.nights import Nights
 from tests.train.test_finetune import CPU, examples, never, run, silent
 from train import several
 from train.errors import Diverged, Failed
@@ -27,7 +27,7 @@ from train.recipe import Recipe
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 
-def test_two_processes_learn_step_by_step_what_one_does(nights: Nights, tmp_path: Path) -> None:  # noqa: F811
+def test_two_processes_learn_step_by_step_what_one_does(nights: Nights, tmp_path: Path) -> None:
     """Real processes, each of which imports for ten seconds; the one to compare with is this one."""
     nights.people_say(12)
     assert nights.run("--json", "--processes", "2", steps=5, accumulate="2", dropout="0.0") in (0, 11), nights.said
@@ -55,7 +55,7 @@ def test_a_night_that_is_killed_takes_its_processes_with_it() -> None:
         assert psutil.wait_procs([other], timeout=60)[1] == []
 
 
-def test_a_step_that_can_not_be_divided_is_refused_by_name(nights: Nights) -> None:  # noqa: F811
+def test_a_step_that_can_not_be_divided_is_refused_by_name(nights: Nights) -> None:
     assert nights.run("--processes", "2") == 2
     assert "accumulate = 1 can't be divided among --processes 2" in nights.said
 

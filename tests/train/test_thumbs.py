@@ -12,11 +12,10 @@ from bot.turns import Verdict
 from model import weights
 from model.device import find_device
 from model.manifest import Lora
-from tests.train.nights import Nights, model, nights, process
+from tests.train.nights import Nights
 from train.evaluate import BASE, measure
 from train.examples import Example, to_messages
 
-__all__ = ["model", "nights", "process"]  # fixtures
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 
