@@ -1,9 +1,7 @@
-"""Why a night ends without a new live LoRA, one class per exit code.
+"""Why a night ends before its verdict, one class per cause.
 
 NightError
 ├── TooLittleData    10: fewer new accepted examples than a night needs; no alarm
-├── GateRefused      11: the candidate was measured and is not better; no alarm
-├── Reverted         12: promoted, and taken back because the server could not serve it
 ├── RecipeInvalid     2: a recipe that can't be used, with every fault
 ├── ItemsInvalid      2: a file of items for `care eval` that can't be used
 ├── PublicDataInvalid 2: a file under CARE_PUBLIC_DATA that can't be read
@@ -25,18 +23,6 @@ class TooLittleData(NightError):
     """Fewer new accepted examples than a night needs."""
 
     exit = Exit.TOO_LITTLE_DATA
-
-
-class GateRefused(NightError):
-    """The candidate is not better than what is live."""
-
-    exit = Exit.GATE_REFUSED
-
-
-class Reverted(NightError):
-    """Promoted, and taken back because the server could not serve it."""
-
-    exit = Exit.REVERTED
 
 
 class RecipeInvalid(NightError):

@@ -5,6 +5,7 @@ in eval mode, and every gradient through it is silently wrong from then on. Not 
 """
 
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -67,6 +68,9 @@ def finetune(
     """
     os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
     disable_progress_bar()
+    warnings.filterwarnings(
+        "ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning
+    )  # peft asks for it, and nobody can help it
     loaded = weights.load(base, device.whole if recipe.whole else device, quantize=quantize and not recipe.whole)
     tokens = Tokens(loaded, loaded.context)
     found = methods.rows(tokens, examples, recipe)

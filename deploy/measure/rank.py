@@ -12,11 +12,13 @@ _CARE = 8  # arXiv 2503.14136
 
 @click.command()
 @study.options
-@click.option("--ranks", default="4,8,16,32,64", help="Of each training; the others are held against 8, or the first.")
+@click.option(
+    "--ranks", type=study.Numbers(), default="4,8,16,32,64", help="Of each training; the others are held against 8, or the first."
+)
 def main(ranks: str, **given: Any) -> None:
     """Trains with higher and higher ranks on the same rows."""
     setting = study.opened("rank", **given)
-    many = [int(rank) for rank in ranks.split(",")]
+    many = study.numbers(ranks)
     rows = setting.material.balanced(setting.rows, setting.recipe.replay_share)
     recipes = {f"rank {rank}": setting.varied(rank=rank, most_rank=rank, alpha=4 * rank) for rank in many}
     trained = [Variant(name, recipe, rows, setting.material.items) for name, recipe in recipes.items()]

@@ -12,11 +12,16 @@ _CARE = 118  # arXiv 2503.14136
 
 @click.command()
 @study.options
-@click.option("--steps-list", default="30,60,118,180,240", help="Of each training; the others are held against 118, or the last.")
+@click.option(
+    "--steps-list",
+    type=study.Numbers(),
+    default="30,60,118,180,240",
+    help="Of each training; the others are held against 118, or the last.",
+)
 def main(steps_list: str, **given: Any) -> None:
     """Trains with more and more steps on the same rows."""
     setting = study.opened("steps", **given)
-    many = [int(steps) for steps in steps_list.split(",")]
+    many = study.numbers(steps_list)
     rows = setting.material.balanced(setting.rows, setting.recipe.replay_share)
     trained = [Variant(f"{steps} steps", setting.varied(steps=steps), rows, setting.material.items) for steps in many]
     found = study.run(setting, [setting.plain_base(), *trained])

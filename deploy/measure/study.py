@@ -11,14 +11,17 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import click
 from pydantic import ValidationError
 
+from bot.exits import EXPECTED, exit_code
 from deploy.measure import material
 from deploy.measure.material import Material
 from deploy.measure.trained import Trained, peak, reset_peak
@@ -105,13 +108,41 @@ class Setting:
         return Variant(BASE if quantize else UNQUANTIZED, self.recipe, (), self.material.items, quantize)
 
 
+class Numbers(click.ParamType):
+    """A list of whole numbers over 0, between commas."""
+
+    name = "numbers"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        with suppress(ValueError):
+            if min(numbers(value)) > 0:
+                return value
+        return self.fail(f"{value!r} is no list of whole numbers over 0, as 8,16,32 is", param, ctx)
+
+
+def numbers(value: str) -> list[int]:
+    """As they were given, each once."""
+    return list(dict.fromkeys(map(int, value.split(","))))
+
+
 def options(command: Callable[..., None]) -> Callable[..., None]:
-    """The options of every study."""
+    """The options of every study; what can't be studied as it was asked for ends in a sentence, and with the exit code of `care`."""
+
+    @wraps(command)
+    def said(**given: object) -> None:
+        try:
+            command(**given)
+        except EXPECTED as error:
+            ending = click.ClickException(str(error))
+            ending.exit_code = exit_code(error)
+            raise ending from error
+
+    some = click.IntRange(min=1)
     for option in (
-        click.option("--rows", default=240, help="Most rows to train on."),
-        click.option("--items", default=96, help="Most held-out items to measure on."),
-        click.option("--steps", type=int, help="Steps of a training; without it the recipe's."),
-        click.option("--max-tokens", default=256, help="Longest row and item, prompt and answer."),
+        click.option("--rows", type=some, default=240, help="Most rows to train on."),
+        click.option("--items", type=some, default=96, help="Most held-out items to measure on."),
+        click.option("--steps", type=some, help="Steps of a training; without it the recipe's."),
+        click.option("--max-tokens", type=some, default=256, help="Longest row and item, prompt and answer."),
         click.option("--model", default="embedded", help="As CARE_MODEL: a folder, a hub id, or embedded."),
         click.option("--recipe", help="A shipped recipe or a TOML file; without it the one that fits the model."),
         click.option("--models", type=click.Path(path_type=Path), default=Path("var/models"), help="Where models lie."),
@@ -120,8 +151,8 @@ def options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--as-kept", is_flag=True, help="Train nothing; write what is kept, whatever it was made from."),
         click.option("--only", multiple=True, help="Do these variants alone, and write what is there."),
     ):
-        command = option(command)
-    return command
+        said = option(said)
+    return said
 
 
 def opened(name: str, **given: Any) -> Setting:

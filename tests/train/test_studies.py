@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from deploy.measure import domains, material, show, steps, study
+from deploy.measure import domains, material, rank, show, steps, study
 from deploy.measure.show import Column
 from deploy.measure.study import Result
 from deploy.measure.trained import Trained
@@ -85,6 +85,20 @@ def test_a_study_writes_its_own_section_and_a_chart_and_trains_nothing_twice(
     measure_steps("--steps-list", "1,2", "--as-kept")
     assert "`), 1970-01-01. The same" in page.read_text()
     assert trainings == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--ranks", "8,x"], "'8,x' is no list of whole numbers over 0, as 8,16,32 is"),
+        (["--ranks", "8,0"], "'8,0' is no list of whole numbers over 0"),
+        (["--items", "0"], "0 is not in the range x>=1"),
+        (["--recipe", "fast"], "Error: --recipe 'fast' can't be read (No such file or directory); name one of care-paper"),
+    ],
+)
+def test_what_can_not_be_studied_is_said_in_a_sentence(given: list[str], said: str) -> None:
+    done = CliRunner().invoke(rank.main, given)
+    assert (done.exit_code, said in done.output) == (2, True), done.output
 
 
 def test_better_and_worse_are_said_where_the_interval_and_ten_items_prove_it_only() -> None:
