@@ -1,12 +1,30 @@
 """SFT without padding: the same loss and gradients as of each row by itself."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from accelerate.utils import convert_outputs_to_fp32
 from peft import PeftModel
-from transformers import TrainerCallback, TrainingArguments
+from transformers import (
+    AttentionInterface,
+    AutoModelForCausalLM,
+    Gemma2Config,
+    GPT2Config,
+    GptOssConfig,
+    GraniteConfig,
+    LlamaConfig,
+    MambaConfig,
+    Phi3Config,
+    PhiConfig,
+    PreTrainedConfig,
+    PreTrainedModel,
+    Qwen2Config,
+    Qwen3Config,
+    TrainerCallback,
+    TrainingArguments,
+)
 
 from tests.train.learners import learner
 from train.lean import make_lean
@@ -128,17 +146,71 @@ def test_the_loss_is_a_token_of_the_whole_step_and_of_all_processes(tmp_path: Pa
     assert whole.compute_loss(network, packed(ROWS), num_items_in_batch=of_step).item() == pytest.approx(2 * alone * 8 / 32)
 
 
-@pytest.mark.parametrize("field", ["final_logit_softcapping", "logits_scaling"])
-def test_logits_that_are_more_than_a_product_are_not_packed(tmp_path: Path, field: str) -> None:
-    network = learner(tmp_path / "m").get_base_model()
+def tiny(of: type[PreTrainedConfig], **changes: Any) -> PreTrainedModel:
+    sizes = {"vocab_size": 80, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4}
+    sizes |= {"num_key_value_heads": 2, "head_dim": 16}
+    ids = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+    return AutoModelForCausalLM.from_config(of(**sizes, **ids, initializer_range=0.1, **changes))
+
+
+@pytest.mark.parametrize("of", [LlamaConfig, Phi3Config, Qwen2Config, Qwen3Config])
+def test_a_model_whose_rows_can_be_packed_says_so_when_it_is_asked_and_is_as_before(of: type[PreTrainedConfig]) -> None:
+    network = tiny(of)
+    before = network(torch.tensor([[5, 6, 7]])).logits
     assert packable(network)
-    setattr(network.config, field, 30.0)
+    torch.testing.assert_close(network(torch.tensor([[5, 6, 7]])).logits, before)
+
+
+@pytest.mark.parametrize(
+    ("of", "changes", "why"),
+    [
+        (Gemma2Config, {}, "its logits"),  # which it caps
+        (GraniteConfig, {"logits_scaling": 4.0}, "its logits"),
+        (PhiConfig, {}, "its logits"),  # its head has a bias
+        (GptOssConfig, {"num_local_experts": 2, "num_experts_per_tok": 1}, "other hidden states"),  # by attention with sinks
+        (MambaConfig, {}, "other hidden states"),  # it has no attention
+        (GPT2Config, {}, "other hidden states"),  # by dropout of its own
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_a_model_of_which_packing_would_make_another_is_found_out_and_said(
+    of: type[PreTrainedConfig], changes: dict[str, Any], why: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    network = tiny(of, **changes)
+    if (bias := network.get_output_embeddings().bias) is not None:
+        bias.data.normal_()
+    assert not packable(network)
+    [record] = [each for each in caplog.records if each.name == "train.packed"]
+    assert why in record.__dict__["why"]
+
+
+def test_logits_that_are_capped_or_scaled_are_found_out_on_whatever_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = tiny(LlamaConfig)
+    plain = network.forward
+
+    def capped(*args: Any, **kwargs: Any) -> Any:
+        found = plain(*args, **kwargs)
+        found.logits = 30 * torch.tanh(found.logits / 30)
+        return found
+
+    monkeypatch.setattr(network, "forward", capped)
     assert not packable(network)
 
 
-def test_a_head_with_bias_and_attention_with_sinks_are_not_packed(tmp_path: Path) -> None:
-    network, other = (learner(tmp_path / name).get_base_model() for name in "ab")
-    network.lm_head.bias = torch.nn.Parameter(torch.zeros(network.config.vocab_size))
-    other.model.layers[0].self_attn.register_parameter("sinks", torch.nn.Parameter(torch.zeros(4)))
+def test_a_model_that_can_not_be_told_of_rows_is_found_out(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    network = tiny(LlamaConfig)
+    plain = network.forward
+    monkeypatch.setattr(network, "forward", lambda input_ids, use_cache: plain(input_ids, use_cache=use_cache))
     assert not packable(network)
-    assert not packable(other)
+    assert "unexpected keyword argument" in caplog.records[-1].__dict__["why"]
+
+
+def test_rows_that_see_one_another_are_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = tiny(LlamaConfig)
+    plain = AttentionInterface()["sdpa"]
+
+    def contaminated(*args: Any, rows: object = None, **rest: Any) -> Any:
+        return plain(*args, **rest)
+
+    monkeypatch.setitem(AttentionInterface._global_mapping, "care_rows", contaminated)
+    assert not packable(network)
