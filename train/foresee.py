@@ -35,13 +35,15 @@ def foresee(night: Night) -> None:
 
 
 def last_rate(runs: Path, shape: plan.Anatomy, model: str, method: str, processes: int = 1) -> float | None:
-    """Operations a second of the newest night that trained this model here in so many processes: by SFT too, which packs rows, or not so
-    either. What counts is what its last start trained, of its steps and of its seconds."""
+    """Operations a second of the newest night that trained this model here in so many processes: all of its weights too, or a LoRA.
+
+    What counts is what its last start trained, of its steps and of its seconds.
+    """
     for path in sorted(runs.glob("*/report.json"), reverse=True):
         with suppress(OSError, ValueError, KeyError, TypeError, ZeroDivisionError):
             told = json.loads(path.read_text(encoding="utf-8"))
             recipe, trained = Recipe.model_validate(told["recipe"]), told["training"]
-            alike = (told["model"], told["processes"], recipe.method == "sft") == (model, processes, method == "sft")
+            alike = (told["model"], told["processes"], recipe.method == "full") == (model, processes, method == "full")
             if alike and trained["steps"] > 0:
                 part = recipe.model_copy(update={"steps": trained["steps"]})
                 return plan.operations(shape, part, trained["tokens_a_row"]) / float(trained["seconds"])

@@ -1,4 +1,4 @@
-"""The ways to train: SFT on packed rows; SFT of all weights, KTO, DPO and ORPO as TRL's trainers. The only file that imports trl.
+"""The ways to train: a LoRA on packed rows; all weights, and models whose rows can't be packed, by TRL. The only file that imports trl.
 
 The prompts are the ones the bot sends, token for token, so nothing here tokenizes.
 """
@@ -6,7 +6,7 @@ The prompts are the ones the bot sends, token for token, so nothing here tokeniz
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import torch
 import trl
@@ -17,6 +17,7 @@ from trl import DPOConfig, DPOTrainer, KTOConfig, KTOTrainer, SFTConfig, SFTTrai
 
 from model.device import Device
 from model.tokens import Tokens
+from train import preferred
 from train.errors import TooLittleData
 from train.evaluate import encode
 from train.examples import Example
@@ -26,8 +27,10 @@ from train.recipe import Recipe
 from train.runs import Run
 
 Row = Mapping[str, Sequence[int] | bool]
+T = TypeVar("T")
 # KTO's paper kept up with a tenth of the good answers. Beyond that a few thumbs would be half of a training.
 _MOST_WEIGHT = 10.0
+_POOL_BATCHES = 16  # among whose rows those of a length are found: more would save hardly more
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,19 +99,7 @@ def _pair(each: _Answered) -> list[Row]:
     return [{"prompt_ids": each.prompt, "chosen_ids": each.answer, "rejected_ids": each.rejected}]
 
 
-def _whole_pair(each: _Answered) -> list[Row]:
-    """A pair as ORPO reads it: both answers behind their prompt."""
-    [pair] = _pair(each)
-    made: dict[str, list[int]] = {"prompt_input_ids": each.prompt, "prompt_attention_mask": [1] * len(each.prompt)}
-    for name in ("chosen", "rejected"):
-        answer = list(cast("Sequence[int]", pair[f"{name}_ids"]))
-        made[f"{name}_input_ids"] = each.prompt + answer
-        made[f"{name}_attention_mask"] = [1] * (len(each.prompt) + len(answer))
-        made[f"{name}_labels"] = [NO_LOSS] * len(each.prompt) + answer
-    return [made]
-
-
-_OF = {"sft": supervised, "full": supervised, "kto": _good_or_bad, "dpo": _pair, "orpo": _whole_pair}
+_OF = {"sft": supervised, "full": supervised, "kto": _good_or_bad, "dpo": _pair, "orpo": _pair}
 
 
 class _Dpo(DPOTrainer):  # type: ignore[misc]  # trl is not typed
@@ -131,22 +122,50 @@ def trainer(
 ) -> Trainer:
     """The recipe's method, ready to train what is not frozen of a network: a LoRA, or all of it."""
     common = _common(device, recipe, run)
-    if recipe.method == "sft" and isinstance(network, PeftModel) and packable(network.get_base_model()):
-        return PackedTrainer(network, args=_on_one(TrainingArguments(**common)), train_dataset=list(found))
+    if recipe.method == "kto":
+        common["train_sampling_strategy"] = "sequential"  # answers are matched with those beside them
+        found = _mismatched(_dealt(found, recipe.seed), recipe.batch_size)
+    if isinstance(network, PeftModel) and packable(network.get_base_model()):
+        return _packed(network, found, common, recipe)
     use_triton(device.triton)
-    common["max_length"] = None  # what is too long was left out: nothing is cut
-    if recipe.method in ("sft", "full"):  # the packed one holds the head to be frozen, and to be a matrix
+    if recipe.method != "kto":
+        common["train_sampling_strategy"] = "sequential"
+        found = _alike(found, recipe.batch_size, recipe.seed)
+    return _by_trl(network, tokenizer, found, {**common, "max_length": None}, recipe)  # what is too long was left out: nothing is cut
+
+
+def _packed(network: PeftModel, found: Sequence[Row], common: Mapping[str, Any], recipe: Recipe) -> Trainer:
+    """On rows without padding; a head that is frozen."""
+    rest = {"args": _on_one(TrainingArguments(**common, remove_unused_columns=False)), "train_dataset": list(found)}
+    if recipe.method == "kto":
+        weights = {"desirable_weight": 1.0, "undesirable_weight": 1.0} | _weights(found)
+        both = weights["desirable_weight"], weights["undesirable_weight"]
+        return preferred.KtoTrainer(network, beta=recipe.beta, weights=both, data_collator=preferred.judged, **rest)
+    if recipe.method == "dpo":
+        return preferred.DpoTrainer(network, beta=recipe.beta, data_collator=preferred.pairs, **rest)
+    if recipe.method == "orpo":
+        return preferred.OrpoTrainer(network, beta=recipe.beta, data_collator=preferred.pairs, **rest)
+    return PackedTrainer(network, **rest)
+
+
+def _by_trl(
+    network: PeftModel | PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    found: Sequence[Row],
+    common: Mapping[str, Any],
+    recipe: Recipe,
+) -> Trainer:
+    if recipe.method in ("sft", "full"):
         config = _on_one(SFTConfig(**common, dataset_kwargs={"skip_prepare_dataset": True}))
         return SFTTrainer(model=network, args=config, train_dataset=Dataset.from_list(list(found)), processing_class=tokenizer)
     if recipe.method == "kto":
         return _Kto(
             model=network,
-            args=_on_one(KTOConfig(**common, beta=recipe.beta, train_sampling_strategy="sequential", **_weights(found))),
-            train_dataset=Dataset.from_list(_mismatched(_dealt(found, recipe.seed), recipe.batch_size)),
+            args=_on_one(KTOConfig(**common, beta=recipe.beta, **_weights(found))),
+            train_dataset=Dataset.from_list(list(found)),
             processing_class=tokenizer,
         )
     if recipe.method == "dpo":
-        # With the likelihood of the better answer, which DPO alone may lower too (Pang et al. 2024, arXiv 2404.19733).
         config = _on_one(DPOConfig(**common, beta=recipe.beta, loss_type=["sigmoid", "sft"], loss_weights=[1.0, 1.0]))
         return _Dpo(model=network, args=config, train_dataset=Dataset.from_list(list(found)), processing_class=tokenizer)
     return _orpo(network, tokenizer, found, common, recipe)
@@ -163,9 +182,20 @@ def _orpo(
             return feature
 
     said = {"prompt": "", "chosen": "", "rejected": ""}  # it looks for a template to apply
-    dataset = Dataset.from_list([{**said, **row} for row in found])
+    dataset = Dataset.from_list([{**said, **_whole_pair(row)} for row in found])
     config = _on_one(ORPOConfig(**{**common, "max_length": recipe.max_tokens}, beta=recipe.beta))
     return Orpo(model=network, args=config, train_dataset=dataset, processing_class=tokenizer)
+
+
+def _whole_pair(pair: Row) -> dict[str, list[int]]:
+    """A pair as TRL's ORPO reads it: both answers behind their prompt."""
+    prompt, *answers = (list(cast("Sequence[int]", pair[name])) for name in ("prompt_ids", "chosen_ids", "rejected_ids"))
+    made = {"prompt_input_ids": prompt, "prompt_attention_mask": [1] * len(prompt)}
+    for name, answer in zip(("chosen", "rejected"), answers, strict=True):
+        made[f"{name}_input_ids"] = prompt + answer
+        made[f"{name}_attention_mask"] = [1] * (len(prompt) + len(answer))
+        made[f"{name}_labels"] = [NO_LOSS] * len(prompt) + answer
+    return made
 
 
 def _on_one(config: TrainingArguments) -> TrainingArguments:
@@ -183,7 +213,19 @@ def _weights(found: Sequence[Row]) -> dict[str, float]:
     return {"desirable_weight": min(bad / good, _MOST_WEIGHT)}
 
 
-def _dealt(found: Sequence[Row], seed: int) -> list[Row]:
+def _alike(found: Sequence[Row], batch: int, seed: int) -> list[Row]:
+    """Dealt so that the rows of a batch are about as long as one another, the batches in any order: where rows are padded, less is read."""
+    dealt, pool = _dealt(found, seed), _POOL_BATCHES * batch
+    ordered = [row for begin in range(0, len(dealt), pool) for row in sorted(dealt[begin : begin + pool], key=_length)]
+    *batches, last = (ordered[begin : begin + batch] for begin in range(0, len(ordered), batch))
+    return [row for each in [*_dealt(batches, seed), last] for row in each]
+
+
+def _length(row: Row) -> int:
+    return sum(len(each) for each in row.values() if not isinstance(each, bool))
+
+
+def _dealt(found: Sequence[T], seed: int) -> list[T]:
     order = torch.randperm(len(found), generator=torch.Generator().manual_seed(seed))
     return [found[int(at)] for at in order]
 

@@ -1,19 +1,20 @@
 """What a training will take, before it takes it: memory from the model's shape and the recipe. Knows no device.
 
     weights      0.5625 bytes for each in a linear layer (NF4 and its scales), 4 for each other one (peft trains beside fp32)
-    learning     r (in + out) of each linear layer for the LoRA: 4 bytes each, gradients 4, Adam 8; KTO and DPO keep a copy to compare with
+    learning     r (in + out) of each linear layer for the LoRA: 4 bytes each, gradients 4, Adam 8
     activations  rows x tokens x layers x 4 bytes x (10 hidden + 4.25 intermediate + 2 keys): what autograd keeps of a layer of Phi-3,
                  counted; of SmolLM2, whose products are not fused, 2 hidden less
                  with gradient checkpointing instead: 4 x hidden of each layer, and all of the one that is computed again
     work         the gradients of one layer, its widest matrix as numbers, and what the head expects of each token of the vocabulary, three
-                 times over (logits, log-softmax, gradient): for a chunk of positions, by ORPO for all of them at once
+                 times over (logits, log-softmax, gradient), for a chunk of positions
 
     operations   rows x their mean tokens x (weights in linear layers + layers x tokens x hidden) x 2, forward and backward (frozen weights
-                 need no gradient; those of full fine-tuning take as much again); with gradient checkpointing forward again; KTO
-                 and DPO read everything once more, to compare
+                 need no gradient; those of full fine-tuning take as much again); with gradient checkpointing forward again; DPO
+                 reads everything once more, to compare, and KTO three times
 
 DPO and ORPO read the better and the worse answer of a pair in one pass: twice the rows. Full fine-tuning quantizes nothing: 4 bytes for
-each weight, and learning takes 12 more.
+each weight, and learning takes 12 more. Models whose rows can't be packed (packed.py) are trained by TRL, where KTO and DPO keep a copy of
+the LoRA, and ORPO's head reads all positions at once: that is not foreseen.
 """
 
 import json
@@ -33,6 +34,7 @@ GIB = 2**30
 _NF4_BYTES = 0.5 + 4 / 64
 _FEWEST_TOKENS = 256
 HEAD_POSITIONS = 256  # that the head reads at once: of 49k tokens in fp32 they take 50 MB
+_COMPARING = {"dpo": 1, "kto": 3}  # passes without a gradient
 MOST_FULL = 1_000_000_000  # weights that are trained all at once: at 16 bytes each they fill the card of 16 GB
 
 
@@ -96,10 +98,10 @@ def plan(anatomy: Anatomy, recipe: Recipe) -> Plan:
     kept = anatomy.layers * 4 * anatomy.hidden + layer if recipe.gradient_checkpointing else anatomy.layers * layer
     widest = max(inputs * outputs for inputs, outputs in anatomy.products)
     weights = int((anatomy.parameters - anatomy.others) * _NF4_BYTES) + 4 * anatomy.others
-    learning = recipe.rank * sum(map(sum, anatomy.products)) * (20 if recipe.method in ("kto", "dpo") else 16)
+    learning = recipe.rank * sum(map(sum, anatomy.products)) * 16
     if recipe.whole:
         weights, learning = 4 * anatomy.parameters, 12 * anatomy.parameters
-    head = 12 * anatomy.vocabulary * (tokens if recipe.method == "orpo" else min(tokens, HEAD_POSITIONS))
+    head = 12 * anatomy.vocabulary * min(tokens, HEAD_POSITIONS)
     return Plan(weights, learning, activations=tokens * kept, work=tokens * layer + 4 * widest + head)
 
 
@@ -116,10 +118,10 @@ def _rows(recipe: Recipe) -> int:
 def operations(anatomy: Anatomy, recipe: Recipe, tokens: float) -> float:
     """Of floating-point numbers in a whole training on rows of so many tokens: all but the head's, and as if each row were read whole.
 
-    SFT reads once what the rows of a batch begin with, so its operations take less time than another method's.
+    A LoRA's training reads once what the rows of a batch begin with, so its operations take less time than those of full fine-tuning.
     """
     token = sum(inputs * outputs for inputs, outputs in anatomy.products) + anatomy.layers * tokens * anatomy.hidden
-    passes = 2 + recipe.whole + recipe.gradient_checkpointing + (recipe.method in ("kto", "dpo"))
+    passes = 2 + recipe.whole + recipe.gradient_checkpointing + _COMPARING.get(recipe.method, 0)
     return 2.0 * recipe.steps * recipe.accumulate * _rows(recipe) * tokens * token * passes
 
 

@@ -18,7 +18,7 @@ from train.errors import TooLittleData
 from train.evaluate import BASE, measure
 from train.examples import Example
 from train.finetune import finetune
-from train.methods import Row, Rows, _mismatched, _weights, rows
+from train.methods import Row, Rows, _alike, _mismatched, _weights, rows
 from train.recipe import Recipe
 
 pytestmark = pytest.mark.slow
@@ -98,6 +98,19 @@ def test_kto_measures_its_drift_on_another_rows_answer_even_in_a_last_batch_of_o
     assert [row["KL_completion_ids"] for row in _mismatched(given(5), 2)] == [[1], [0], [3], [2], [3]]
 
 
+@pytest.mark.parametrize("n", [103, 104, 2])
+def test_rows_that_are_padded_stand_beside_others_of_their_length_and_long_batches_between_short_ones(n: int) -> None:
+    given: list[Row] = [{"input_ids": [0] * (1 + at * 37 % n)} for at in range(n)]
+    dealt = _alike(given, 4, seed=7)
+    assert sorted(map(id, dealt)) == sorted(map(id, given))
+    lengths = [len(row["input_ids"]) for row in dealt]  # type: ignore[arg-type]
+    batches = [lengths[at : at + 4] for at in range(0, n, 4)]
+    if n > 100:
+        assert sum(max(each) * len(each) for each in batches) < 1.06 * sum(lengths)
+        assert lengths[:40] != sorted(lengths[:40])
+    assert dealt == _alike(given, 4, seed=7)
+
+
 @pytest.mark.parametrize("method", ["sft", "kto", "dpo", "orpo"])
 def test_each_method_prefers_what_was_good_to_what_was_not(base: Base, tmp_path: Path, method: str) -> None:
     given = [*examples(8), *disliked(8)] if method == "kto" else corrected(8)
@@ -120,7 +133,7 @@ def measured(base: Base, given: list[Example], recipe: Recipe, folder: Path) -> 
 
 
 def test_what_can_not_be_packed_trains_by_trl_to_the_same_losses(base: Base, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    learned = by("sft", steps=2, dropout=0.0, warmup_steps=0)
+    learned = by("sft", steps=2, batch_size=8, dropout=0.0, warmup_steps=0)
     losses = []
     for name in ("packed", "by trl"):
         trained = finetune(base, CPU, examples(8), learned, run(tmp_path / name), silent, never)

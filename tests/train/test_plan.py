@@ -72,15 +72,17 @@ def test_rows_that_are_shorter_than_the_recipe_allows_take_less() -> None:
     assert plan.require(PHI, NIGHTLY, 300, 2**40, "cpu").activations < plan.plan(PHI, NIGHTLY).activations / 3
 
 
-def test_pairs_take_twice_the_rows() -> None:
-    one, two = plan.plan(PHI, NIGHTLY), plan.plan(PHI, recipe(method="dpo"))
-    assert (two.activations, two.learning) == (2 * one.activations, one.learning * 5 // 4)
+@pytest.mark.parametrize("method", ["dpo", "orpo"])
+def test_pairs_take_twice_the_rows_and_no_copy_to_compare_with(method: str) -> None:
+    one, two = plan.plan(PHI, NIGHTLY), plan.plan(PHI, recipe(method=method))
+    assert (two.activations, two.learning) == (2 * one.activations, one.learning)
 
 
-def test_orpo_expects_every_token_at_once_and_the_others_a_chunk_of_them() -> None:
-    tokens = 2 * NIGHTLY.batch_size * NIGHTLY.max_tokens
-    dpo, orpo = plan.plan(PHI, recipe(method="dpo")), plan.plan(PHI, recipe(method="orpo"))
-    assert orpo.work - dpo.work == 3 * 4 * PHI.vocabulary * (tokens - 256)
+def test_the_head_expects_a_chunk_of_tokens_at_once_whatever_the_method() -> None:
+    for batch in (1, 8):
+        sft, orpo = (plan.plan(PHI, recipe(method=method, batch_size=batch)) for method in ("sft", "orpo"))
+        layer = batch * NIGHTLY.max_tokens * (40 * PHI.hidden + 17 * PHI.intermediate + 8 * PHI.keys)
+        assert orpo.work - sft.work == layer
 
 
 def test_fewer_rows_at_a_time_are_still_as_many_a_step() -> None:
@@ -135,13 +137,15 @@ def test_how_long_a_row_may_be_changes_nothing_in_the_time_that_rows_take(tmp_pa
     assert seconds(tmp_path, recipe(max_tokens=1024, steps=100), 190) == pytest.approx(200)
 
 
-def test_what_packed_rows_take_says_nothing_of_methods_that_pack_none(tmp_path: Path) -> None:
-    night(tmp_path, "2026-03-01", recipe(method="dpo"), 100, 400)
+def test_what_packed_rows_take_says_nothing_of_full_fine_tuning_which_packs_none(tmp_path: Path) -> None:
+    full = recipe(method="full", most_rank=NIGHTLY.rank, steps=100)
+    night(tmp_path, "2026-03-01", full, 100, 400)
     night(tmp_path, "2026-03-02", NIGHTLY, 100, 100)
     assert seconds(tmp_path, recipe(steps=100), 190) == pytest.approx(100)
-    assert seconds(tmp_path, recipe(method="dpo", steps=100), 190) == pytest.approx(400)
-    # half the rows in a pass, and no reading to compare
-    assert seconds(tmp_path, recipe(method="full", steps=100), 190) == pytest.approx(400 / 2)
+    assert seconds(tmp_path, full, 190) == pytest.approx(400)
+    # pairs are twice the rows; forward, backward and forward again, and once or, of single rows, three times more to compare
+    assert seconds(tmp_path, recipe(method="dpo", steps=100), 190) == pytest.approx(100 * 2 * 4 / 3)
+    assert seconds(tmp_path, recipe(method="kto", steps=100), 190) == pytest.approx(100 * 6 / 3)
 
 
 def row(question: str, response: str, rejected: str | None = None, turns: tuple[str, ...] = ()) -> Example:
