@@ -1,42 +1,25 @@
 """Reviewing as people do it: in a terminal's commands and on the page, by keyboard."""
 
 import contextlib
-import io
 import json
 import os
-import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
-from unittest.mock import patch
 
 import aiohttp
 import pytest
 from playwright.async_api import expect
 
-from bot import cli
 from bot.store import Store
 from bot.turns import Question, Rating, Reply, Status
 from tests.browser import chromium, needs_chromium
 from tests.e2e.serving import Server
+from tests.here import care_here
 from tests.train.people import Day
 from train import recipe as recipes
 
 RECIPES = Path(recipes.__file__).with_name("recipes")
 CORRECTIONS = ("Bring the letter to the desk.", "Take it twice a day.", "Ask the nurse first.")
-
-
-def care_here(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """A command of `care`, in this process: its imports, which take seconds, are done once."""
-    out, err = io.StringIO(), io.StringIO()
-    with (
-        patch.dict(os.environ, {"CARE_HOME": str(home)}),
-        patch("sys.argv", ["care", *arguments]),
-        contextlib.redirect_stdout(out),
-        contextlib.redirect_stderr(err),
-        pytest.raises(SystemExit) as end,
-    ):
-        cli.main()
-    return subprocess.CompletedProcess(arguments, int(end.value.code or 0), out.getvalue(), err.getvalue())
 
 
 @pytest.fixture

@@ -12,10 +12,11 @@ from model import weights
 from model.device import find_device
 from model.shelf import Shelf
 from model.weights import Base
-from tests.e2e.serving import CARE
 from tests.fakes.loras import draft
+from tests.here import care_here
 from tests.model.loras import save_lora
 from tests.model.tiny import save_tiny
+from train.commands import eval as command
 from train.commands.eval import _read, _table
 from train.errors import ItemsInvalid
 from train.examples import Example
@@ -30,16 +31,36 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Base:
     return save_tiny(tmp_path_factory.mktemp("model"), "llama", max_position_embeddings=2048)
 
 
-def care(home: Path, base: Base, *arguments: object, exits: int = 0) -> subprocess.CompletedProcess[str]:
+# The command as it is, but for its priority: with the lowest it may wait for minutes beside other tests.
+_EVAL = """
+from bot import cli
+from train.commands import eval as command
+command.step_back = lambda *, serving: None
+cli.main()
+"""
+
+
+def care(home: Path, base: Base, *arguments: object) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CARE_")}
-    settings = {"CARE_HOME": str(home), "CARE_MODEL": str(base.folder), "CARE_DEVICE": "cpu"}
-    done = subprocess.run([CARE, "eval", *map(str, arguments)], env=environment | settings, capture_output=True, text=True)
-    assert done.returncode == exits, done.stderr
+    settings = {"CARE_HOME": str(home), **of(base)}
+    started = [sys.executable, "-c", _EVAL, "eval", *map(str, arguments)]
+    done = subprocess.run(started, env=environment | settings, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
     return done
 
 
+def of(base: Base) -> dict[str, str]:
+    return {"CARE_MODEL": str(base.folder), "CARE_DEVICE": "cpu"}
+
+
+@pytest.fixture
+def stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command in this process does not step back."""
+    monkeypatch.setattr(command, "step_back", lambda *, serving: None)
+
+
 @pytest.mark.slow
-@pytest.mark.timeout(300)  # measuring has the lowest priority: beside other tests it waits
+@pytest.mark.timeout(300)
 def test_base_and_loras_are_compared_pair_by_pair_on_the_items_of_a_file(tmp_path: Path, base: Base) -> None:
     shelf = Shelf(tmp_path / "loras")
     for seed, lora_id in enumerate(("n1", "n2")):
@@ -89,16 +110,20 @@ def test_items_that_are_none_are_refused_with_their_line(tmp_path: Path, content
         _read(items)
 
 
+@pytest.mark.usefixtures("stays")
 def test_a_file_without_items_is_a_wrong_use(tmp_path: Path, base: Base) -> None:
     items = tmp_path / "items.jsonl"
     items.write_text("{")
-    assert "line 1" in care(tmp_path, base, "--items", items, exits=2).stderr
+    refused = care_here(tmp_path, "eval", "--items", items, **of(base))
+    assert (refused.returncode, "line 1" in refused.stderr) == (2, True)
 
 
+@pytest.mark.usefixtures("stays")
 def test_a_lora_that_is_not_there_is_a_wrong_use(tmp_path: Path, base: Base) -> None:
     items = tmp_path / "items.jsonl"
     items.write_text(json.dumps(ITEMS[0]))
-    assert "there is no LoRA 'n9'" in care(tmp_path, base, "n9", "--items", items, exits=2).stderr
+    refused = care_here(tmp_path, "eval", "n9", "--items", items, **of(base))
+    assert (refused.returncode, "there is no LoRA 'n9'" in refused.stderr) == (2, True)
 
 
 def test_what_a_lora_is_measured_on_is_what_it_serves(base: Base, tmp_path: Path) -> None:
