@@ -94,6 +94,11 @@ class Night:
         return "care review --recipe …" if self.recipe.learns_from_corrected else "care review"
 
     @property
+    def compared_with(self) -> str:
+        """What the candidate was measured beside: a live LoRA that can't be served is none, and needs no beating."""
+        return self.live if self.live is not None and self.live in self.scores else "base"
+
+    @property
     def merging(self) -> str:
         """What became of the recipe's merge, for people; "" where it has none."""
         recipe = self.recipe

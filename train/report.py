@@ -103,7 +103,7 @@ def result(night: Night) -> Mapping[str, object]:
         "why": night.why,
         "lora": night.lora.id if night.lora else None,
         "model": night.base.name if night.base else None,
-        "compared_with": night.live or "base",
+        "compared_with": night.compared_with,
         "merged_with": night.merged.id if night.merged else None,
         "gates": [asdict(gate) for gate in night.gates],
         "training": {
@@ -168,7 +168,7 @@ def _html(night: Night) -> str:
         comparisons=_comparisons(night),
         models=_model_table(night.scores),
         differences=_differences(night),
-        reference=night.live if night.live in night.scores else "base",
+        reference=night.compared_with,
         lineage=_lineage(night),
         cost=_cost(night),
         minutes=round((now() - night.started_at).total_seconds() / 60, 1),
@@ -187,7 +187,7 @@ def _model_table(scores: Mapping[str, Sequence[Score]]) -> Mapping[str, Mapping[
 
 def _differences(night: Night) -> Sequence[tuple[str, float]]:
     """The items that the candidate gained and lost most on, against what it was compared with."""
-    other = night.scores.get(night.live or "base") or night.scores.get("base", ())
+    other = night.scores.get(night.compared_with, ())
     return differences(night.scores.get("candidate", ()), other, _SHOWN_DIFFERENCES)
 
 

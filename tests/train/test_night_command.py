@@ -19,6 +19,7 @@ from train.examples import write_snapshot
 from train.foresee import foresee
 from train.night import Night
 from train.report import result
+from train.runs import Run
 
 
 def test_a_night_stops_when_its_time_is_up(capsys: pytest.CaptureFixture[str]) -> None:
@@ -83,6 +84,16 @@ def test_a_recipe_that_merges_where_nothing_is_live_says_so(tmp_path: Path, monk
     night = collected(tmp_path, monkeypatch, str(recipe))
     night.verdict = "kept"
     assert "merged    slerp with nothing: no LoRA was live that can be served" in command._said(night)
+
+
+def test_a_live_lora_that_could_not_be_measured_is_not_what_a_night_was_compared_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    night = collected(tmp_path, monkeypatch)
+    night.live, night.run, night.verdict = "20260301-00000000", Run(tmp_path, "k" * 64), "kept"
+    for measured, said in (((), "base"), ((night.live,), night.live)):
+        night.scores = dict.fromkeys(("base", "candidate", *measured), ())
+        assert result(night)["compared_with"] == said
 
 
 def test_a_gate_that_keeps_to_its_limit_says_why_it_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

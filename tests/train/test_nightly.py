@@ -93,6 +93,8 @@ def test_where_the_recipe_says_so_the_new_lora_and_the_live_one_become_one(night
     assert nights.run() == 0, nights.said
     live = nights.shelf.read(str(nights.shelf.live()))
     nights.people_say(10, first=100)
+    with nights.day.store._write() as db:  # one answer for all of them would be what several people vote down: a reviewer's matter
+        db.execute("UPDATE turns SET answer = 'Look at ' || question")
     assert nights.run("--json", merge="slerp", method="dpo", kill="after:merging") == -9
     assert nights.run("--json", merge="slerp", method="dpo", patch="poison weights") in (0, 11), (
         nights.said
