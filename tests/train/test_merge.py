@@ -139,8 +139,11 @@ def test_what_is_no_number_or_does_not_fit_is_refused(tmp_path: Path) -> None:
     wide = Delta(torch.ones(8, 1, dtype=torch.float64), torch.ones(1, 5, dtype=torch.float64))
     with pytest.raises(Unmergeable, match="q has another shape"):
         merge.merged(one, {"q": wide}, "linear", 0.5, 3)
-    with pytest.raises(Unmergeable, match="no numbers"):
-        merge.merged(one, {"q": Delta(other["q"].up * math.inf, other["q"].down)}, "linear", 0.5, 3)
+    good, up, down = other["q"], torch.full_like(other["q"].up, math.inf), torch.full_like(other["q"].down, math.nan)
+    for bad in (Delta(up, good.down), Delta(good.up, down)):
+        for pair in (({"q": bad}, other), (one, {"q": bad})):
+            with pytest.raises(Unmergeable, match="q has values that are no numbers"):
+                merge.merged(*pair, "linear", 0.5, 3)
     folder = weights_folder(tmp_path / "bad")
     tensors = merge.load_file(folder / WEIGHTS)
     name = next(iter(tensors))
