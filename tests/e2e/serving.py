@@ -15,11 +15,11 @@ from types import TracebackType
 
 import aiohttp
 
-from tests.e2e.warm import ROOT, Forked, warm
+from tests.e2e.warm import ENGINE, ROOT, Forked, warm
 
 CARE = Path(sys.executable).with_name("care")
-_START_SECONDS = 60
-_STOP_SECONDS = 60
+_START_SECONDS = 110
+_STOP_SECONDS = 110
 
 
 class Server:
@@ -31,11 +31,13 @@ class Server:
         *,
         command: Sequence[str] = (str(CARE), "serve"),
         script: Sequence[str] | None = None,
+        modules: Sequence[str] = (),
         settings: Mapping[str, str] | None = None,
     ) -> None:
-        """With a `script`, the arguments of `tests.fakes.server`, the process comes from a warm one and imports nothing."""
+        """With a `script`, the arguments of `tests.fakes.server`, it comes from a warm process that has imported these modules."""
         self.home = home
         self._script = script
+        self._modules = modules
         self._command = command
         # Spinning threads of the server and a busy test on two cores slow each other tenfold.
         self._settings = {"CARE_HOME": str(home), "CARE_PORT": "0", "OMP_WAIT_POLICY": "PASSIVE", **(settings or {})}
@@ -48,8 +50,8 @@ class Server:
 
     @classmethod
     def mortal(cls, home: Path, *options: str) -> "Server":
-        """A server with the real engine that `options` may tell to die."""
-        return cls(home, command=(sys.executable, "-m", "tests.fakes.server", *options), settings={"CARE_MAX_TOKENS": "12"})
+        """A server with the real engine, whose imports are done, that `options` may tell to die."""
+        return cls(home, script=options, modules=[ENGINE], settings={"CARE_MAX_TOKENS": "12"})
 
     def __enter__(self) -> "Server":
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("CARE_", "SLACK_", "TEAMS_"))}
@@ -63,7 +65,7 @@ class Server:
 
     def _start(self, environment: Mapping[str, str]) -> "subprocess.Popen[str] | Forked":
         if self._script is not None:
-            return warm().start("server", self._script, environment, self._output)
+            return warm(*self._modules).start("server", self._script, environment, self._output)
         return subprocess.Popen(self._command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=self._output, text=True)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -51,7 +51,7 @@ async def test_the_real_model_answers_after_crashes_in_the_middle_of_an_answer_a
         with Server.mortal(embedded_home, "--kill-at", f"{point}:2") as server:
             await _people_ask_until_it_dies(server, seen, askers=2)
             assert server.wait() == -9, f"{point} was never reached"
-    with Server(embedded_home, settings={"CARE_MAX_TOKENS": "12"}) as server:
+    with Server.mortal(embedded_home) as server:
         await _check_after_restart(server, seen, expected=None)
 
 

@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 
 from tests.e2e.serving import CARE, ROOT, Server, completion
+from tests.e2e.warm import ENGINE, warm
 
 
 def serve(home: Path, **settings: str) -> subprocess.CompletedProcess[str]:
@@ -19,6 +20,12 @@ def serve(home: Path, **settings: str) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CARE_")}
     environment |= {"CARE_HOME": str(home), "CARE_PORT": "0", **settings}
     return subprocess.run([str(CARE), "serve"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+
+
+def serve_warm(home: Path, **settings: str) -> subprocess.CompletedProcess[str]:
+    """The same where it comes to the model: what that imports, which takes seconds, is imported."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("CARE_")}
+    return warm(ENGINE).run(["serve"], environment | {"CARE_HOME": str(home), "CARE_PORT": "0", **settings})
 
 
 @pytest.fixture
@@ -65,7 +72,7 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("model", ["./no/such/folder", "not a hub id!"])
 def test_an_unknown_model_is_a_bad_setting(tmp_path: Path, model: str) -> None:
-    run = serve(tmp_path, CARE_MODEL=model)
+    run = serve_warm(tmp_path, CARE_MODEL=model)
     assert run.returncode == 2
     assert f"CARE_MODEL={model!r}" in run.stderr
 
@@ -74,7 +81,7 @@ def test_a_damaged_model_is_an_integrity_error(tmp_path: Path) -> None:
     folder = tmp_path / "model"
     folder.mkdir()
     (folder / "config.json").write_text("{not json")
-    run = serve(tmp_path / "home", CARE_MODEL=str(folder))
+    run = serve_warm(tmp_path / "home", CARE_MODEL=str(folder))
     assert run.returncode == 20
     assert str(folder) in run.stderr
 

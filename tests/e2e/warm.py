@@ -1,4 +1,4 @@
-"""The test's end of `tests.fakes.warm`: one warm process, and the servers and commands that came from it."""
+"""The test's end of `tests.fakes.warm`: warm processes, and the servers and commands that came from them."""
 
 import atexit
 import json
@@ -16,7 +16,8 @@ from threading import Lock
 from typing import IO
 
 ROOT = Path(__file__).parents[2]
-_COMMAND_SECONDS = 60
+ENGINE = "model.network"  # what a real engine needs to begin with: torch and transformers
+_COMMAND_SECONDS = 110
 
 
 class Forked:
@@ -58,9 +59,9 @@ class Forked:
 class Warm:
     """Starts them."""
 
-    def __init__(self) -> None:
+    def __init__(self, *modules: str) -> None:
         self._orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        command = [sys.executable, "-m", "tests.fakes.warm", str(theirs.fileno())]
+        command = [sys.executable, "-m", "tests.fakes.warm", str(theirs.fileno()), *modules]
         nothing = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
         self._process = subprocess.Popen(command, cwd=ROOT, pass_fds=[theirs.fileno()], **nothing)
         theirs.close()
@@ -94,7 +95,7 @@ _starting = Lock()
 _warm = cache(Warm)
 
 
-def warm() -> Warm:
-    """The one of this process."""
+def warm(*modules: str) -> Warm:
+    """The one that has imported these modules."""
     with _starting:
-        return _warm()
+        return _warm(*modules)

@@ -1,11 +1,13 @@
 """Servers of `tests.fakes.server` and commands of `care` from one warm process: what they import takes longer than what they then do.
 
-`python -m tests.fakes.warm DESCRIPTOR` takes orders from that socket: a JSON object (`program`, `arguments`, `environment`) with three
-descriptors, for the program's standard output, its standard error, and for what becomes of it: its process id in a line, its exit code
-in another. Each is a forked child that goes on as a process of its own. It never begins a thread or an event loop before it forks.
+`python -m tests.fakes.warm DESCRIPTOR [MODULE…]` imports these modules too and takes orders from that socket: a JSON object (`program`,
+`arguments`, `environment`) with three descriptors, for the program's standard output, its standard error, and for what becomes of it: its
+process id in a line, its exit code in another. Each is a forked child that goes on as a process of its own. It never begins a thread or an
+event loop, nor computes with torch, before it forks.
 """
 
 import gc
+import importlib
 import json
 import os
 import signal
@@ -28,6 +30,8 @@ _MOST_BYTES = 2**20
 
 
 def main() -> None:
+    for module in sys.argv[2:]:
+        importlib.import_module(module)
     orders = socket.socket(fileno=int(sys.argv[1]))
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # who waits for a server is not waited for
     gc.freeze()
