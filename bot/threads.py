@@ -38,7 +38,7 @@ class Threads(Statements):
         return [str(row["message"]) for row in rows]
 
     def carries(self, platform: str, message: str, turn_id: str) -> None:
-        """This message carries a reply, or a part of it; of several turns the newest counts. Nothing for a turn that is gone."""
+        """This message carries a reply, or a part of it; of several turns the newest counts. For a turn that is gone it goes too."""
         with self._write() as db:
             db.execute(
                 f"""
@@ -48,11 +48,19 @@ class Threads(Statements):
                 """,
                 (platform, message, turn_id),
             )
+            db.execute(
+                """
+                INSERT INTO removals (platform, message) SELECT ?1, ?2 WHERE NOT EXISTS (SELECT 1 FROM turns WHERE id = ?3)
+                ON CONFLICT DO NOTHING
+                """,
+                (platform, message, turn_id),
+            )
 
     def carries_no_more(self, platform: str, message: str) -> None:
         """This message is gone."""
         with self._write() as db:
-            db.execute("DELETE FROM replies WHERE platform = ? AND message = ?", (platform, message))
+            for table in ("replies", "removals"):
+                db.execute(f"DELETE FROM {table} WHERE platform = ? AND message = ?", (platform, message))
 
     def known(self, platform: str, conversation_id: str, user_id: str | None = None) -> bool:
         """Whether CARE has been asked anything in this conversation, or for a person; with `user_id`, by them."""

@@ -135,6 +135,13 @@ async def test_of_two_turns_in_one_message_the_newest_counts(care: Care, platfor
     assert await care.service.answered_by("slack", "T1/C1/8.0") is None
 
 
+async def test_a_message_that_carries_the_answer_of_a_turn_that_is_gone_is_to_be_taken_away(care: Care, platform: Platform) -> None:
+    await care.service.carries("slack", "T1/C1/8.0", "no such turn")
+    assert await care.service.to_take_away("slack") == ["T1/C1/8.0"]
+    await care.service.carries_no_more("slack", "T1/C1/8.0")
+    assert await care.service.to_take_away("slack") == []
+
+
 async def test_the_messages_of_an_answer_stand_in_the_order_in_which_they_were_written(care: Care, platform: Platform) -> None:
     first = await asked(care)
     written = ["T1/C1/a-0000l", "T1/C1/1764116315000", "T1/C1/0f2c", "T1/C1/1764116315001"]

@@ -189,6 +189,20 @@ async def late(care: Care) -> Message:
     return asked
 
 
+@pytest.mark.parametrize("where", ["personal", "group"])
+async def test_a_question_deleted_while_its_first_line_is_on_its_way_leaves_none_after_a_stop(
+    start: Start, teams: FakeTeams, where: str
+) -> None:
+    teams.faults.slow("*", 0.3)
+    async with start(ScriptedEngine(step=asyncio.Event().wait)):
+        asked = await teams.say(ADA, "Why is my bill so high?", in_=teams.group(ADA, GRACE) if where == "group" else None)
+        await teams.delete(asked)
+    assert teams.replies(asked), "it came after all"
+    teams.faults.clear()
+    async with start():
+        await teams.until(lambda: not teams.replies(asked))
+
+
 async def test_a_question_deleted_while_its_answer_waits_for_teams_leaves_nothing(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(delivery, "FINISH_SECONDS", 0.1)
     async with start() as care:
