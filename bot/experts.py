@@ -80,7 +80,7 @@ class Experts:
         said = await self._archive.run(Store.editions, platform, message)
         replies = await self._archive.run(Store.withdraw_replies, platform, message, now()) if said else []
         for reply in replies[:1]:
-            turns = await self._turns_of(await self._archive.run(Store.handover, reply.handover_id))
+            turns = await self.turns_of(await self._archive.run(Store.handover, reply.handover_id))
             learned = await self._learned_from(turns, reply.expert_id, list(said.values()))
             if learned is not None:
                 await self._archive.run(Store.correct, Rating(learned.id, reply.expert_id, 0, now()))
@@ -92,7 +92,7 @@ class Experts:
 
         Nothing of experts who do not take part in the learning, nor for askers who don't.
         """
-        turns = await self._turns_of(handover)
+        turns = await self.turns_of(handover)
         out = await self._archive.run(Store.opted_out)
         if turns and out.isdisjoint({f"{handover.platform}:{expert_id}", f"{handover.platform}:{turns[-1].question.user_id}"}):
             replaced = await self._learned_from(turns, expert_id, instead_of)
@@ -109,7 +109,8 @@ class Experts:
                 return turn
         return None
 
-    async def _turns_of(self, handover: Handover) -> list[Turn]:
+    async def turns_of(self, handover: Handover) -> list[Turn]:
+        """All that stands in a conversation that was handed over, oldest first."""
         return await self._archive.run(Store.thread, handover.platform, handover.conversation_id)
 
     async def teach(self, platform: str, message: str, teacher_id: str, author_id: str, text: str, reply: str | None = None) -> Turn:

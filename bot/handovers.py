@@ -91,17 +91,19 @@ class Handovers(Statements):
             db.execute("UPDATE relays SET sent_at = ? WHERE turn_id = ?", (time_to_text(now), turn_id))
 
     def shown_to_experts(self, platform: str, message: str, handover_id: str, turn_id: str | None) -> bool:
-        """This message shows experts a hand-over, or one turn of it. False: that was erased meanwhile."""
+        """This message shows experts a hand-over, or one turn of it. False: that was erased meanwhile, and it is to be taken away."""
         with self._write() as db:
-            return bool(
-                db.execute(
-                    """
-                    INSERT INTO expert_posts (platform, message, handover_id, turn_id) SELECT ?1, ?2, id, ?4 FROM handovers
-                    WHERE id = ?3 AND (?4 IS NULL OR EXISTS (SELECT 1 FROM turns WHERE id = ?4)) ON CONFLICT DO NOTHING
-                    """,
-                    (platform, message, handover_id, turn_id),
-                ).rowcount
-            )
+            shown = db.execute(
+                """
+                INSERT INTO expert_posts (platform, message, handover_id, turn_id) SELECT ?1, ?2, id, ?4 FROM handovers
+                WHERE id = ?3 AND (?4 IS NULL OR EXISTS (SELECT 1 FROM turns WHERE id = ?4))
+                ON CONFLICT (platform, message) DO UPDATE SET handover_id = excluded.handover_id, turn_id = excluded.turn_id
+                """,
+                (platform, message, handover_id, turn_id),
+            ).rowcount
+            if not shown:
+                db.execute("INSERT INTO removals (platform, message) VALUES (?, ?) ON CONFLICT DO NOTHING", (platform, message))
+        return bool(shown)
 
     def handovers_of(self, platform: str, conversation_id: str) -> list[Handover]:
         """The hand-overs of a conversation that experts have seen, oldest first."""

@@ -86,6 +86,16 @@ async def test_a_conversation_is_posted_to_the_experts_with_all_that_was_said(ca
     assert (again.id, len(platform.posts)) == (handover.id, 1)
 
 
+async def test_what_shows_experts_what_was_erased_meanwhile_is_to_be_taken_away(care: Care, platform: Platform) -> None:
+    handover = await handed_over(care)
+    for _ in range(2):
+        assert await care.service.shown_to_experts("slack", "T1/C9/1.0", handover)
+    await care.service.forget("slack", "U1")
+    assert await care.service.to_take_away("slack") == ["T1/C9/1.0"]
+    assert not await care.service.shown_to_experts("slack", "T1/C9/2.0", handover)
+    assert await care.service.to_take_away("slack") == ["T1/C9/1.0", "T1/C9/2.0"]
+
+
 async def test_care_is_silent_until_the_conversation_is_handed_back(care: Care, platform: Platform) -> None:
     await asked(care)
     handover = await handed_over(care)

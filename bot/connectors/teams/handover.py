@@ -15,10 +15,10 @@ from bot.connectors.teams.errors import Gone, TeamsError
 from bot.connectors.teams.events import Said
 from bot.connectors.teams.names import PLATFORM, Name, channel_of, is_group, parse, root_of
 from bot.connectors.teams.presses import Press
+from bot.connectors.teams.removals import removals
 from bot.connectors.teams.sdk import InvokeRefused
 from bot.connectors.teams.wording import worded
 from bot.connectors.teams.workspace import Workspace
-from bot.store import UnknownTurn
 from bot.turns import ExpertReply, Handover, Turn
 
 log = logging.getLogger(__name__)
@@ -39,6 +39,7 @@ CORRECTED = "The asker gets what it says now as your correction; what I learned 
 DELETED = "I learn nothing from what you deleted. If the asker has it already, it stays there: write them what is right."
 FOR_ALL = "In this chat that counts for everybody."
 UNREACHED = "I could not reach the people who take over yet. I keep trying."
+_SUMMARY = "Somebody asks for a person."
 _UNREACHED_AFTER = 3  # failures
 _NAMELESS = "unnamed-"  # with the hand-over's id: the post's, where Teams did not say the post's own
 _PATIENCE_SECONDS = 5.0  # the postman comes again, and brings what is for others meanwhile
@@ -92,7 +93,7 @@ class Handovers:
         """Brings a conversation to the experts; the post's name. Raises TeamsError."""
         if self.channel is None:
             return None
-        shape = cards.message(self._made(handover, turns), "Somebody asks for a person.")
+        shape = cards.message(self._made(handover, turns), _SUMMARY)
         try:
             begun = await self._workspace.begin(self.channel, shape, patience=_PATIENCE_SECONDS)
         except TeamsError:
@@ -101,7 +102,7 @@ class Handovers:
         name = begun or Name(self.channel, f"{_NAMELESS}{handover.id}")
         self._failures.pop(handover.id, None)
         if begun is not None:
-            self._workspace.spawn(self._shown(begun, handover, None), "what the experts see")
+            self._workspace.spawn(self._posted_as(begun, handover, turns), "what the experts see")
         for told in self._posts.made(handover.id, str(name)):
             self._workspace.say(name.place, told)
         return str(name)
@@ -126,14 +127,20 @@ class Handovers:
     async def _shown(self, name: Name, handover: Handover, turn: Turn | None) -> None:
         """What it shows may be deleted later, or was meanwhile."""
         if not await self._service.shown_to_experts(PLATFORM, str(name), handover, turn):
-            await self._workspace.api.delete(await self._address(name.place), name.id, patience=_SHOW_SECONDS)
+            await removals(self._workspace).take_away(str(name))
+
+    async def _posted_as(self, name: Name, handover: Handover, turns: Sequence[Turn]) -> None:
+        """What was deleted while it was posted is no more on the card."""
+        await self._shown(name, handover, None)
+        if {turn.id for turn in turns} - {turn.id for turn in await self._service.turns_of(handover)}:
+            await self._show(name, await self._card(handover), _SUMMARY)
 
     async def question_deleted(self, conversation: str) -> None:
         """The experts' posts show what is left of a conversation."""
         for handover in await self._service.handovers_of(PLATFORM, conversation):
             if handover.message is not None and _NAMELESS not in handover.message:
                 card = await self._card(handover, ended_by=None if handover.ended_at is None else "an expert")
-                self._workspace.spawn(self._show(parse(handover.message), card, "Somebody asks for a person."), "a deletion, to experts")
+                self._workspace.spawn(self._show(parse(handover.message), card, _SUMMARY), "a deletion, to experts")
 
     async def files_came(self, said: Said, conversation: str) -> None:
         """The experts hear of files that CARE can't bring them, where they have the conversation."""
@@ -251,11 +258,7 @@ class Handovers:
         await self._workspace.api.update(await self._address(post.place), post.id, shape, patience=_SHOW_SECONDS)
 
     async def _card(self, handover: Handover, *, told: str = "", ended_by: str | None = None) -> Json:
-        try:
-            turns = (await self._service.conversation(PLATFORM, handover.conversation_id, handover.user_id)).turns
-        except UnknownTurn:  # they asked for a person before anything else
-            turns = ()
-        return self._made(handover, turns, told=told, ended_by=ended_by)
+        return self._made(handover, await self._service.turns_of(handover), told=told, ended_by=ended_by)
 
     def _made(self, handover: Handover, turns: Sequence[Turn], *, told: str = "", ended_by: str | None = None) -> Json:
         threaded = self.channel is not None and not is_group(self.channel)

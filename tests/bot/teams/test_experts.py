@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bot.connectors import words
+from bot.connectors import tasks, words
 from bot.connectors.teams import cards, handover
 from tests.bot.teams.conftest import Care, Start
 from tests.bot.teams.human import below, handed_over, posted_by, says, the_post
@@ -215,6 +215,53 @@ async def test_a_deleted_question_leaves_the_card_of_a_hand_over_that_has_ended(
     await care.teams.delete(asked)
     await care.teams.until(lambda: "Why is my bill so high?" not in post.reading)
     assert "Handed back" in post.reading
+
+
+@pytest.mark.usefixtures("posting")
+async def test_a_question_deleted_while_experts_are_being_told_of_it_is_not_on_their_card(care: Care) -> None:
+    asked = await care.teams.say(ADA, "My card number is 4111")
+    await care.answer(asked)
+    await care.answer(await care.teams.say(ADA, "Why is my bill so high?"))
+    care.teams.faults.hold("conversation")
+    await care.teams.say(ADA, "human")
+    await care.teams.until(lambda: care.teams.faults.held["conversation"])
+    await care.teams.delete(asked)
+    care.teams.faults.release()
+    post = await the_post(care)
+    await care.teams.until(lambda: "4111" not in post.reading)
+    assert "Why is my bill so high?" in post.reading
+
+
+@pytest.mark.usefixtures("posting")
+async def test_who_is_forgotten_while_experts_are_being_told_of_them_is_taken_away_again(care: Care) -> None:
+    await care.answer(await care.teams.say(GRACE, "Hello"))
+    await care.answer(await care.teams.say(ADA, "My card number is 4111"))
+    care.teams.faults.hold("conversation")
+    await care.teams.say(ADA, "human")
+    await care.teams.until(lambda: care.teams.faults.held["conversation"])
+    await care.service.forget("teams", ADA.id)
+    care.teams.faults.release()
+    await care.teams.until(lambda: care.teams.called("conversation") and not care.teams.posts(EXPERTS))
+
+
+async def test_what_shows_experts_somebody_who_was_forgotten_meanwhile_is_taken_away_by_the_next_start(
+    start: Start, teams: FakeTeams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks, "_CLOSE_SECONDS", 0.1)
+    async with start() as care, posted_by(care):
+        await care.answer(await care.teams.say(GRACE, "Hello"))
+        await care.answer(await care.teams.say(ADA, "My card number is 4111"))
+        care.teams.faults.hold("conversation")
+        await care.teams.say(ADA, "human")
+        await care.teams.until(lambda: care.teams.faults.held["conversation"])
+        await care.service.forget("teams", ADA.id)
+        care.teams.faults.outage("delete", times=1000)
+        care.teams.faults.release()
+        await care.teams.until(lambda: care.store.to_take_away("teams"))
+    assert teams.posts(EXPERTS)
+    teams.faults.clear()
+    async with start():
+        await teams.until(lambda: not teams.posts(EXPERTS))
 
 
 @pytest.mark.usefixtures("posting")

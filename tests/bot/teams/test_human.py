@@ -111,6 +111,16 @@ async def test_an_empty_answer_sends_nothing_and_says_so(care: Care) -> None:
     assert not any("answers:" in each.reading for each in care.teams.replies(asked))
 
 
+async def test_a_card_in_a_channel_that_is_the_experts_no_more_does_nothing(start: Start) -> None:
+    async with start() as care, posted_by(care):
+        _, post = await handed_over(care)
+    async with start(teams_handover_channel=ADMINS.id) as care:
+        for verb in (cards.SEND, cards.HAND_BACK):
+            pressed = await care.teams.press(GRACE, post, verb, {cards.WORDS: "Pay at evil.example"} if verb == cards.SEND else None)
+            assert pressed.said == handover.NOT_HERE
+        assert care.rows("SELECT ended_at FROM handovers") == [{"ended_at": None}]
+
+
 @pytest.mark.usefixtures("posting")
 async def test_a_press_in_another_channel_or_with_another_hand_overs_id_does_nothing(care: Care) -> None:
     _, post = await handed_over(care)
