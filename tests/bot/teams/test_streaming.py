@@ -86,6 +86,7 @@ async def test_the_line_tells_the_place_in_the_queue_as_it_changes(start: Start)
     steps = Steps()
     steps.engine._slots, steps.engine._places = 1, asyncio.Semaphore(1)
     async with start(steps.engine) as care:
+        care.connector._workspace.pace = replace(PACE, idle=60.0)
         first = await care.teams.say(GRACE, "First")
         await care.teams.until(lambda: care.engine.requests and care.teams.replies(first))
         second = await care.teams.say(GRACE, "Second")

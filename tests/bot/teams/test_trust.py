@@ -178,7 +178,8 @@ async def test_who_could_not_be_verified_in_time_is_told_to_come_again(
     monkeypatch.setattr("bot.connectors.teams.keys._SECONDS", 0.1)
     monkeypatch.setattr("bot.connectors.teams.keys._BROKEN_PAUSE", 600.0)
     teams.faults.hold("keys")
-    assert await door.knock(teams.activity(ADA, "Hello")) == 503
+    async with asyncio.timeout(5):
+        assert await door.knock(teams.activity(ADA, "Hello")) == 503
     assert await door.knock(teams.activity(ADA, "Hello")) == 503, "at once: it was asked a moment ago"
     assert (teams.keys.fetches, door.heard) == (1, [])
 
