@@ -4,6 +4,7 @@ The base is loaded once, apart from any training (on a CPU a 4-bit model that wa
 LoRAs lie beside it as they do when they serve. A model of its own, as full fine-tuning makes it, is loaded by itself in fp32.
 """
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ class Item:
     domain: str
     prompt: Sequence[int]
     answer: Sequence[int]
+    group: str = ""
 
 
 def measure(
@@ -78,7 +80,7 @@ def _beside(
     for item in items:
         for name in names:
             beside.choose([None if name == BASE else name])
-            yield name, Score(item.id, item.domain, _loss(loaded.network, item)), len(items)
+            yield name, Score(item.id, item.domain, _loss(loaded.network, item), item.group), len(items)
 
 
 def _alone(models: Mapping[str, Base], device: Device, examples: Sequence[Example], max_tokens: int) -> Iterator[tuple[str, Score, int]]:
@@ -86,7 +88,7 @@ def _alone(models: Mapping[str, Base], device: Device, examples: Sequence[Exampl
     for name, model in models.items():
         loaded = _whole(model, device)
         items = _fitting(loaded, examples, max_tokens)
-        yield from ((name, Score(item.id, item.domain, _loss(loaded.network, item)), len(items)) for item in items)
+        yield from ((name, Score(item.id, item.domain, _loss(loaded.network, item), item.group), len(items)) for item in items)
 
 
 def _fitting(loaded: weights.Loaded, examples: Sequence[Example], max_tokens: int) -> Sequence[Item]:
@@ -173,7 +175,7 @@ def encode(tokens: Tokens, example: Example, max_tokens: int) -> Item | None:
         prompt, answer = tokens.answered(example.messages, example.response, max_tokens)
     except ContextLengthExceeded:
         return None
-    return Item(example.id, example.domain, prompt, answer)
+    return Item(example.id, example.domain, prompt, answer, hashlib.sha256(example.group.encode()).hexdigest()[:12])
 
 
 @torch.inference_mode()

@@ -16,6 +16,7 @@ _SEED = 0
 # Below so many items an interval says nothing; as few as the starter set's held-out part always brings.
 FEWEST_ITEMS = 10
 _FEWEST_OF_A_DOMAIN = 5
+_FEWEST_GROUPS = 5  # of fewer, whole ones would be drawn equal too often, and seem to prove more than their items do
 # Suites in which a single new failure is one too many.
 SAFETY = ("refusals", "scope", "emergencies")
 # A good answer that is expected by less than this (nats a token; 2.5 nats over an answer of 25 tokens) won a coin toss: nothing that
@@ -32,11 +33,15 @@ MOST_BITS, CONTROL_BITS = 10.0, 11.0
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """How well one model expects the right answer of one item: mean negative log-likelihood, in nats a token."""
+    """How well one model expects the right answer of one item: mean negative log-likelihood, in nats a token.
+
+    Items of one `group` (a document, a conversation) are alike, so that together they prove less; "" is a group of its own.
+    """
 
     item: str
     domain: str
     loss: float
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +83,20 @@ class Interval:
 def paired(candidate: Sequence[Score], other: Sequence[Score]) -> Interval:
     """Candidate minus other on the items both have, with a percentile bootstrap interval (Efron & Tibshirani 1993, ch. 13)."""
     known = {score.item: score.loss for score in other}
-    return interval([score.loss - known[score.item] for score in candidate if score.item in known])
+    both = [score for score in candidate if score.item in known]
+    return interval([score.loss - known[score.item] for score in both], [score.group or score.item for score in both])
 
 
-def interval(found: Sequence[float]) -> Interval:
-    """The mean of differences with its interval; without any, one that proves nothing."""
+def interval(found: Sequence[float], groups: Sequence[str] = ()) -> Interval:
+    """The mean of differences with its interval; without any, one that proves nothing. Drawn are whole groups, where these are enough."""
     differences = np.array(found)
     if differences.size == 0:
         return Interval(0.0, float("-inf"), float("inf"), 0)
-    draws = np.random.default_rng(_SEED).integers(0, differences.size, (_RESAMPLES, differences.size))
-    low, high = np.percentile(differences[draws].mean(axis=1), [2.5, 97.5])
+    numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
+    of = np.array([numbers[group] for group in groups]) if len(numbers) >= _FEWEST_GROUPS else np.arange(differences.size)
+    sums, sizes = np.bincount(of, differences), np.bincount(of)
+    draws = np.random.default_rng(_SEED).integers(0, sums.size, (_RESAMPLES, sums.size))
+    low, high = np.percentile(sums[draws].sum(axis=1) / sizes[draws].sum(axis=1), [2.5, 97.5])
     return Interval(float(differences.mean()), float(low), float(high), int(differences.size))
 
 

@@ -1,6 +1,7 @@
 """Measurements become a verdict."""
 
 import math
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -35,6 +36,26 @@ def test_a_candidate_that_is_clearly_better_passes_every_gate() -> None:
         "answer loss against live": True,
         "telecom not worse": True,
     }
+
+
+def test_items_of_one_document_prove_less_than_as_many_of_their_own() -> None:
+    """A difference that is the document's stands in each of its items."""
+    of_document = [-0.6, -0.5, -0.3, -0.2, -0.2, 0.0, 0.0, 0.1, 0.2, 0.3]
+    alone = scores([2.0 + each for each in of_document for _ in range(6)])
+    together = [replace(score, group=f"document {number // 6}") for number, score in enumerate(alone)]
+    base = scores([2.0] * 60)
+    narrow, wide = paired(alone, base), paired(together, base)
+    assert (wide.mean, wide.n) == (pytest.approx(narrow.mean), 60)
+    assert wide.high - wide.low > 1.8 * (narrow.high - narrow.low)
+    gate = "answer loss against the base"
+    assert (verdicts(alone, base)[gate], verdicts(together, base)[gate]) == (True, False)
+
+
+def test_of_a_few_documents_the_items_count_and_of_one_item_each_the_interval_is_as_ever() -> None:
+    found, base = shifted(-0.5), BASE
+    for groups in (4, 20):
+        grouped = [replace(score, group=str(number % groups)) for number, score in enumerate(found)]
+        assert asdict(paired(grouped, base)) == pytest.approx(asdict(paired(found, base)))
 
 
 def test_a_mean_that_is_better_by_chance_proves_nothing() -> None:
