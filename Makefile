@@ -18,7 +18,7 @@ test: export OMP_WAIT_POLICY := PASSIVE
 test: export OMP_NUM_THREADS := 1
 test: install-test
 	@logs=$$(mktemp -d); failed=0; others=; \
-	for part in "tests/train/test_[f-z]* tests/model/test_[a-m]*" "tests/e2e"; do \
+	for part in "tests/train/test_[f-z]*" "tests/e2e tests/model/test_[a-m]*"; do \
 	    $(BIN)/python -m pytest -m "not alone" -p no:cacheprovider $$part >"$$logs/$${part##*/}" 2>&1 & others="$$others $$!"; \
 	done; \
 	$(BIN)/python -m pytest -m "not alone" tests/bot tests/fakes tests/train/test_[a-e]* tests/model/test_[n-z]* || failed=1; \
