@@ -24,8 +24,8 @@ def report_blocks(notice: Notice, report: Report | None) -> list[Block]:
         return [head, *said]
     parts = [
         *_listed("Taught", [f"• {mrkdwn_escape(_cut(question, _ANSWER_CHARS))}" for question in report.taught[:SHOWN]]),
-        *_listed("Won most", [_example(each) for each in report.won]),
-        *_listed("Lost most", [_example(each) for each in report.lost]),
+        *_listed("Won most (nats a token)", [_example(each) for each in report.won]),
+        *_listed("Lost most (nats a token)", [_example(each) for each in report.lost]),
     ]
     gates = [_section(_table(report.gates))] if report.gates else []
     buttons: list[Block] = []

@@ -48,8 +48,8 @@ def _parts(report: Report, chars: int) -> list[cards.Json]:
     return [
         *_gates(report.gates, min(chars, _GATE_CHARS)),
         *_listed("Taught", [[(f"• {cards.cut(question, chars)}", False)] for question in report.taught[:SHOWN]]),
-        *_listed("Won most", [_example(each, chars) for each in report.won]),
-        *_listed("Lost most", [_example(each, chars) for each in report.lost]),
+        *_listed("Won most (nats a token)", [_example(each, chars) for each in report.won]),
+        *_listed("Lost most (nats a token)", [_example(each, chars) for each in report.lost]),
     ]
 
 
