@@ -85,7 +85,7 @@ class Writer:
 
     def take_over(self, other: "Writer") -> None:
         """Goes on, before `run`, with the messages of a writer that gave way and has stopped."""
-        self._inherited = other._inherited + other._carriers.posts
+        self._inherited = list(dict.fromkeys(other._inherited + other._carriers.posts))
         self._maybe = other._maybe
 
     async def _release(self) -> None:

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from bot.connectors import delivery, tasks
+from bot.store import StorageUnavailable, Store
 from tests.bot.teams.conftest import Care, Start
 from tests.fakes.engine import ScriptedEngine
 from tests.fakes.teams import ADA, GRACE, SUPPORT, FakeTeams
@@ -62,6 +63,30 @@ async def test_an_edit_while_it_is_being_answered_is_answered_once(start: Start,
         assert not begun.streaming
         assert [turn["status"] for turn in care.turns()] == ["cancelled", "delivered"]
         assert not care.connector._deliveries._open
+
+
+async def test_a_question_edited_twice_while_the_store_refuses_keeps_its_answer(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    carries, refuses = Store.carries, True
+
+    def refusing(store: Store, *rest: str) -> None:
+        if refuses:
+            raise StorageUnavailable("locked")
+        carries(store, *rest)
+
+    monkeypatch.setattr(Store, "carries", refusing)
+    steps = asyncio.Semaphore(0)
+    async with start(ScriptedEngine(step=steps.acquire)) as care:
+        asked = await care.teams.say(ADA, "one", in_=SUPPORT)
+        [answer] = await care.teams.until(lambda: care.teams.replies(asked))
+        for text in ("two", "three"):
+            await care.teams.edit(asked, text)
+            await care.teams.until(lambda: care.connector._deliveries._open[str(care.turns()[-1]["id"])].writer._carriers.posts)
+        refuses = False
+        for _ in range(100):
+            steps.release()
+        await care.idle()
+        assert care.teams.replies(asked) == [answer]
+        assert "You asked: three Bye." in answer.text
 
 
 @pytest.mark.parametrize("where", PLACES)
