@@ -57,11 +57,18 @@ class Server:
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("CARE_", "SLACK_", "TEAMS_"))}
         self._output = self._log.open("ab")
         self.process = self._start({**environment, **self._settings})
+        try:
+            self.url = self._listening()
+        except BaseException:
+            self.kill()
+            raise
+        return self
+
+    def _listening(self) -> str:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert "listening on" in line, f"{line}{self.log()[-2000:]}"
-        self.url = line.split()[-1].rstrip("/")
-        return self
+        return line.split()[-1].rstrip("/")
 
     def _start(self, environment: Mapping[str, str]) -> "subprocess.Popen[str] | Forked":
         if self._script is not None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import aiohttp
 import pytest
 
 from tests.e2e.serving import CARE, ROOT, Server, completion
-from tests.e2e.warm import ENGINE, warm
+from tests.e2e.warm import ENGINE, Forked, Warm, warm
 
 
 def serve(home: Path, **settings: str) -> subprocess.CompletedProcess[str]:
@@ -68,6 +69,21 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
         run = serve(tmp_path, CARE_PORT=str(taken.getsockname()[1]))
     assert run.returncode == 2
     assert "set another CARE_PORT" in run.stderr
+
+
+def test_a_command_that_goes_on_although_it_should_not_ends_with_its_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begin, begun = Warm.start, []
+
+    def beginning(*given: object) -> Forked:
+        begun.append(begin(*given))
+        assert "listening on" in begun[0].stdout.readline()
+        begun[0].stdout.close()  # so that reading on fails, as a test does that has no more time
+        return begun[0]
+
+    monkeypatch.setattr(Warm, "start", beginning)
+    with pytest.raises(ValueError, match="closed file"):
+        serve_warm(tmp_path)
+    assert begun[0].wait(60) == -signal.SIGKILL
 
 
 @pytest.mark.parametrize("model", ["./no/such/folder", "not a hub id!"])

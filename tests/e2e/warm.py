@@ -63,7 +63,8 @@ class Warm:
         self._orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         command = [sys.executable, "-m", "tests.fakes.warm", str(theirs.fileno()), *modules]
         nothing = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
-        self._process = subprocess.Popen(command, cwd=ROOT, pass_fds=[theirs.fileno()], **nothing)
+        patient = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}  # what torch computes with reads it while it is imported
+        self._process = subprocess.Popen(command, cwd=ROOT, pass_fds=[theirs.fileno()], env=patient, **nothing)
         theirs.close()
         atexit.register(self._close)
 
@@ -71,9 +72,12 @@ class Warm:
         """What a command of `care` did, with nothing but this environment and without a terminal."""
         with TemporaryFile() as errors:
             command = self.start("care", arguments, environment, errors)
-            with command.stdout:
-                said = command.stdout.read()
-            code = command.wait(_COMMAND_SECONDS)
+            try:
+                with command.stdout:
+                    said = command.stdout.read()
+                code = command.wait(_COMMAND_SECONDS)
+            finally:
+                command.kill()
             errors.seek(0)
             return subprocess.CompletedProcess(arguments, code, said, errors.read().decode())
 
