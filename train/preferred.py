@@ -15,6 +15,7 @@ from torch.nn.functional import logsigmoid
 from train.packed import NO_LOSS, PackedTrainer, packed
 
 Row = Mapping[str, Any]
+_ROUNDING = 2.0**-24  # of a likelihood near 1, in single precision
 
 
 def pairs(rows: Sequence[Row]) -> dict[str, Any]:
@@ -100,5 +101,5 @@ def _unlikely(found: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
 
 
 def _log_of_rest(log_likelihood: torch.Tensor) -> torch.Tensor:
-    """The logarithm of 1 - p, from that of p."""
-    return torch.log(-torch.expm1(log_likelihood))
+    """The logarithm of 1 - p, from that of p; of one that rounds to certainty, the least that it may be."""
+    return torch.log(-torch.expm1(log_likelihood.clamp(max=-_ROUNDING)))

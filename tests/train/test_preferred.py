@@ -1,5 +1,6 @@
 """KTO, DPO and ORPO on packed rows: TRL's own losses and gradients, from fewer tokens."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -83,3 +84,22 @@ def test_orpos_loss_is_that_of_trls_trainer_but_for_the_prompts_likelihood(tmp_p
     answers = torch.nn.functional.cross_entropy(logits[:, : labels.shape[1]].flatten(0, 1), labels.flatten())
     assert mine == pytest.approx(theirs - (with_prompts - answers).item(), abs=1e-5)
     assert better.shape == (3,)
+
+
+@pytest.mark.parametrize("sure_of", ["chosen_ids", "rejected_ids"])
+def test_orpo_learns_on_from_an_answer_that_can_not_become_likelier(tmp_path: Path, sure_of: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is as likely as rounding tells has no odds, and would make every gradient no number."""
+    found, network = made(tmp_path / "a", "orpo", packs=True, monkeypatch=monkeypatch)
+    plain, first = found._likelihoods, slice(0, 1) if sure_of == "chosen_ids" else slice(3, 4)
+
+    def likelihoods(*args: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        each, tokens = plain(*args)
+        sure = torch.ones_like(each)
+        sure[first] = 0
+        return each * sure, tokens
+
+    monkeypatch.setattr(found, "_likelihoods", likelihoods)
+    loss, gradients, _ = first_loss(found, network)
+    assert math.isfinite(loss)
+    assert torch.isfinite(gradients).all()
+    assert gradients.norm() > 0
