@@ -22,7 +22,7 @@ from deploy.measure.study import Result, Setting, Variant
 from train import plan, samples
 from train.evaluate import BASE
 from train.examples import Example
-from train.gates import interval
+from train.gates import Score, paired
 from train.runs import write_json
 
 METHODS, MERGES = ("sft", "kto", "dpo", "orpo"), ("linear", "ties", "slerp")
@@ -100,13 +100,14 @@ def apart(found: Mapping[str, Result]) -> Column:
     """How much likelier than the base's own the right answer became, against what was trained (nats a token)."""
     margins = {name: _margins(result) for name, result in found.items()}
     trained = {name: result.own_base for name, result in found.items() if name != result.own_base and result.own_base in found}
-    gained = {name: [margins[name][item] - margins[base][item] for item in sorted(margins[name])] for name, base in trained.items()}
-    return Column("over the base's own", {name: interval(each) for name, each in gained.items()}, better="more")
+    gained = {name: paired(margins[name], margins[base]) for name, base in trained.items()}
+    return Column("over the base's own", gained, better="more")
 
 
-def _margins(result: Result) -> dict[str, float]:
+def _margins(result: Result) -> list[Score]:
     losses = {score.item: score.loss for score in result.scores}
-    return {item: losses[f"{OWN}/{item}"] - loss for item, loss in losses.items() if f"{OWN}/{item}" in losses}
+    both = [score for score in sorted(result.scores, key=lambda each: each.item) if f"{OWN}/{score.item}" in losses]
+    return [replace(score, loss=losses[f"{OWN}/{score.item}"] - score.loss) for score in both]
 
 
 if __name__ == "__main__":

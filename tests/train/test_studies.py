@@ -3,13 +3,14 @@
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from deploy.measure import domains, material, rank, show, steps, study
+from deploy.measure import domains, material, methods, rank, show, steps, study
 from deploy.measure.show import Column
 from deploy.measure.study import Result
 from deploy.measure.trained import Trained
@@ -146,6 +147,26 @@ def test_general_tasks_stand_apart_against_what_a_model_was_trained_from() -> No
     first, second, general = (each.get_lines()[0].get_color() for each in axes)
     assert first == second != general
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["all three domains", "general"]
+
+
+def test_what_is_gained_over_the_bases_own_answers_counts_items_of_one_document_together() -> None:
+    gained = [0.6, 0.5, 0.3, 0.2, 0.2, 0.0, 0.0, -0.1, -0.2, -0.3]
+
+    def result(name: str, losses: list[float], group: str) -> Result:
+        own = [Score(f"{material.OWN}/{n}", material.OWN, 2.0, group and f"{group} {n // 6}") for n in range(60)]
+        return Result(name, [*own, *(replace(each, item=str(n), loss=losses[n]) for n, each in enumerate(own))], None)
+
+    wide, narrow = (
+        methods.apart(
+            {
+                name: result(name, losses, group)
+                for name, losses in {"base": [3.0] * 60, "sft": [3 - gained[n // 6] for n in range(60)]}.items()
+            }
+        )
+        for group in ("document", "")
+    )
+    assert wide.found["sft"].mean == pytest.approx(0.12)
+    assert (narrow.found["sft"].low > 0, wide.found["sft"].low > 0) == (True, False)
 
 
 def test_the_domains_own_loras_are_one_result_as_soon_as_all_are_there() -> None:
