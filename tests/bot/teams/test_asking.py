@@ -9,6 +9,7 @@ from tests.bot.teams.conftest import Care, Start
 from tests.fakes.engine import ScriptedEngine
 from tests.fakes.teams import ADA, GRACE, LINUS, SUPPORT, FakeTeams
 from tests.fakes.teams.world import BOT_ID
+from tests.seconds import within
 
 OWN = {"contentType": "text/html", "content": "<p>What does this say?</p>"}
 FILE = {"contentType": "application/vnd.microsoft.teams.file.download.info", "name": "bill.pdf", "content": {"fileType": "pdf"}}
@@ -240,7 +241,7 @@ async def test_who_waits_sees_their_place_in_the_queue_in_the_first_line(start: 
         await care.teams.until(lambda: all(care.teams.replies(each) for each in (*asked, last)))
         lines = ["Looking into it…", "You're next in line…", "1 question before yours…"]
         await care.teams.until(lambda: [care.teams.replies(each)[0].text for each in (*asked, last)] == lines)
-        assert all(care.teams.replies(each)[0].at - each.at < 1.0 for each in (*asked, last))
+        within(1.0, [care.teams.replies(each)[0].at - each.at for each in (*asked, last)])
         going.set()
         for each in (*asked, last):
             assert "You asked: Why? Bye." in (await care.answer(each)).text

@@ -12,6 +12,7 @@ from bot.turns import Status
 from tests.bot.teams.conftest import Care, Start
 from tests.fakes.engine import ScriptedEngine
 from tests.fakes.teams import ADA, GRACE, SUPPORT, Chat, FakeTeams, Message
+from tests.seconds import within
 
 PLACES = ("personal", "group", "channel")
 
@@ -28,7 +29,7 @@ async def test_an_activity_is_acknowledged_after_the_commit_and_long_before_the_
         for number in range(3):
             asked = await care.teams.say(ADA, f"Question {number}", in_=place(care.teams, kind))
             assert (asked.status, len(care.turns())) == (201, number + 1)
-        assert max(care.teams.outbox.latencies()) < 1.0
+        within(1.0, care.teams.outbox.latencies())
         going.set()
         await care.idle()
         assert {turn["status"] for turn in care.turns()} == {Status.DELIVERED}
@@ -159,10 +160,9 @@ async def test_a_thousand_activities_at_fifty_a_second_get_exactly_one_final_mes
         assert 0 < len(answered(messages)) < 900, "some are answered and some are not"
         latencies, words = flood.latencies(), flood.first_words(care.teams)
         assert len(latencies) == 1000
-        assert latencies[int(len(latencies) * 0.99)] < 1.0
-        assert words[int(len(words) * 0.99)] < 1.0
         assert care.teams.streams.dropped == []
         assert care.teams.login.issued == 1
+        within(1.0, [latencies[int(len(latencies) * 0.99)], words[int(len(words) * 0.99)]])
 
 
 def answered(messages: list[Message]) -> set[int]:

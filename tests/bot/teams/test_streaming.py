@@ -14,6 +14,7 @@ from tests.fakes.engine import ScriptedEngine
 from tests.fakes.teams import ADA, GRACE, FakeTeams
 from tests.fakes.teams.refusals import COMPLETED, NOT_ALLOWED, OVER_TIME
 from tests.fakes.teams.world import Message
+from tests.seconds import within
 
 
 class Steps:
@@ -53,7 +54,7 @@ async def test_it_begins_with_a_line_and_grows_and_ends_as_the_same_message(star
         asked = await care.teams.say(ADA, "one two three four")
         message = await growing(care, asked)
         assert message.text == "Looking into it…"
-        assert message.at - asked.at < 1.0
+        within(1.0, [message.at - asked.at])
         steps.go(2)
         await care.teams.until(lambda: message.text == "You asked:")
         steps.go(3)
