@@ -8,6 +8,8 @@ import pytest
 from sqlite_utils import Migrations
 
 from bot import database
+from bot.migrations import migrations
+from bot.reviews import Waiting
 from bot.store import DatabaseCorrupt, DatabaseTooNew, NotYours, StorageUnavailable, Store, UnknownTurn
 from bot.turns import Prompt, Question, Rating, Reply, Status, Turn
 from model.chat import Message
@@ -15,6 +17,7 @@ from model.engine import Sampling
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 QUESTION = Question("web", "e1", "c1", "ada", "Why?", NOON)
+WAITING = Waiting("t1", "other", "Why?", "", "So.", "correction", "why", ())
 REPLY = Reply("Because.", None, Status.ANSWERED, NOON, None, "stop", 3, 2)
 
 
@@ -231,6 +234,30 @@ def test_a_migration_makes_a_backup_first(tmp_path: Path, monkeypatch: pytest.Mo
     connection = sqlite3.connect(backup)
     assert connection.execute("SELECT id FROM turns").fetchall() == [("t1",)]
     connection.close()
+
+
+def test_what_waits_for_a_reviewer_since_before_shows_from_the_next_night_on_what_it_corrects(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every = list(migrations._migrations)
+    older = [each.name for each in every].index("what_corrections_correct")
+    monkeypatch.setattr(migrations, "_migrations", every[:older])
+    opened = Store(tmp_path / "care.db")
+    receive(opened)
+    with opened._write() as db:
+        db.execute(
+            "INSERT INTO reviews (turn_id, sha256, domain, instruction, input, response, source, why, people, queued_at) "
+            "VALUES ('t1', ?, 'other', 'Why?', '', 'So.', 'correction', 'why', '[]', '2026-01-01T12:00:00.000Z')",
+            (WAITING.sha256,),
+        )
+    opened.close()
+    monkeypatch.setattr(migrations, "_migrations", every)
+    opened = Store(tmp_path / "care.db")
+    assert opened.waiting_reviews() == [WAITING]
+    told = replace(WAITING, corrects="Because.")
+    opened.queue_reviews([told], NOON)
+    assert opened.waiting_reviews() == [told]
+    opened.close()
 
 
 def test_a_locked_database_says_so(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
