@@ -21,12 +21,16 @@ _ROWS_A_CLUSTER, _POOL, _ROUNDS = 8, 10, 20
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """The rows to train on; how many were left out for balance, for room and as contaminated, by domain and in all."""
+    """The rows to train on; how many were left out for balance, for room and as contaminated, by domain and in all.
+
+    Of `unpaired` corrections only what they correct was left out.
+    """
 
     examples: Sequence[Example] = ()
     replay: int = 0
     unbalanced: Mapping[str, int] = field(default_factory=dict)
     contaminated: int = 0
+    unpaired: int = 0
 
 
 def choose(examples: Sequence[Example], held_out: Iterable[str], replay_share: float, most: int = MOST) -> Chosen:
@@ -35,8 +39,10 @@ def choose(examples: Sequence[Example], held_out: Iterable[str], replay_share: f
     `replay_share` of the rows are general ones: of the domain "other" where there are any (public data), otherwise the starter
     set's share of every domain stands in for them.
     """
-    clean = _uncontaminated([example for example in examples if not example.held_out], held_out)
-    contaminated = sum(not example.held_out for example in examples) - len(clean)
+    trainable = [example for example in examples if not example.held_out]
+    clean = _uncontaminated(trainable, held_out)
+    paired = {example.id for example in trainable if example.rejected is not None}
+    unpaired = sum(example.rejected is None and example.id in paired for example in clean)
     by_domain: defaultdict[str, list[Example]] = defaultdict(list)
     for example in clean:
         by_domain[example.domain].append(example)
@@ -51,7 +57,8 @@ def choose(examples: Sequence[Example], held_out: Iterable[str], replay_share: f
     room = round(len(rows) * replay_share / (1 - replay_share)) if rows else len(replay)
     added = diverse(replay, min(room, max(0, most - len(rows))))
     lost = Counter({domain: len(found) - len(kept[domain]) for domain, found in by_domain.items()})
-    return Chosen(sorted([*rows, *added], key=lambda each: each.id), len(added), +lost, contaminated)
+    chosen = sorted([*rows, *added], key=lambda each: each.id)
+    return Chosen(chosen, len(added), +lost, contaminated=len(trainable) - len(clean), unpaired=unpaired)
 
 
 def _sample(found: Sequence[Example], size: int, given_share: float) -> list[Example]:

@@ -43,7 +43,7 @@ _MEANINGS = {
     "leaked": "repeats the system prompt",
     "refusal": "a thumb for a refusal",
     "language": "in a language that CARE_LANGUAGES does not name",
-    "unpaired": "corrections that are learned, but not against what they correct: that was unfit, or somebody else stands for it",
+    "unpaired": "corrections that are learned, but not against what they correct: that was unfit, measured on, or somebody else's answer",
     "personal": "mostly personal data",
     "duplicate": "nearly the same as another",
     "over_person": "over 3 a person and night, or 30 a person",
@@ -126,6 +126,8 @@ def result(night: Night) -> Mapping[str, object]:
 def funnel(night: Night) -> Mapping[str, int]:
     """How many of each kind there were, from the rated turns to the trained rows; why a turn was left out only where any was."""
     counts = asdict(night.curated.funnel)
+    if night.recipe.learns_from_corrected:
+        counts["unpaired"] += night.chosen.unpaired
     stages = list(counts)[: list(counts).index("approved") + 1]
     rows = night.chosen.examples
     kinds = {"bad": sum(not each.good for each in rows), "pairs": night.kinds.pairs, "repeated": night.kinds.repeated}

@@ -11,12 +11,17 @@ import pytest
 
 from bot import domains, forgetting
 from bot.reviews import Review
+from bot.settings import Settings
 from model.shelf import Shelf
 from tests.train.people import WORDS, Day
-from train.choose import choose
-from train.curate import Curated, Rules, Said, curate
+from train.choose import Chosen, choose
+from train.curate import Curated, Funnel, Rules, Said, curate
 from train.examples import Example, shipped, write_snapshot
+from train.night import Night
+from train.progress import Progress
+from train.recipe import load
 from train.redact import Redactor
+from train.report import funnel
 
 DOMAINS = domains.load()
 GIVEN = shipped(DOMAINS.system_prompt)
@@ -164,4 +169,15 @@ def test_what_is_measured_on_is_not_unlearned_either(day: Day) -> None:
     measured = "Keep the box of the router in the attic for at least two long years, whatever happens to it."
     correct(day, "And the box?", f"Well. {measured}", "Throw it away.")
     chosen = choose(curated(day).examples, [measured], 0.0)
-    assert (said(chosen.examples), chosen.contaminated) == ([("Throw it away.", None)], 0)
+    assert (said(chosen.examples), chosen.contaminated, chosen.unpaired) == ([("Throw it away.", None)], 0, 1)
+
+
+@pytest.mark.parametrize(("method", "told"), [("dpo", 3), ("sft", None)])
+def test_the_report_counts_what_is_not_unlearned_for_whatever_reason_where_a_night_unlearns(
+    tmp_path: Path, method: str, told: int | None
+) -> None:
+    recipe, shelf = load("embedded").model_copy(update={"method": method}), Shelf(tmp_path / "loras")
+    night = Night(Settings(home=tmp_path), recipe, DOMAINS, shelf, Progress(), lambda: False, NOW)
+    night.curated = Curated(funnel=Funnel(unpaired=1 if told else 0))
+    night.chosen = Chosen(unpaired=2)
+    assert funnel(night).get("unpaired") == told
