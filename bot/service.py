@@ -162,7 +162,7 @@ class Service(Records, Experts, Operations, Privacy):
         lock = self._edits.setdefault(key, asyncio.Lock())
         async with lock:
             known = await self.asked_in(*key)
-            if known is None or known.question.text == question.text or known.question.edition >= question.edition:
+            if known is None or not known.question.is_changed_by(question.text, question.edition):
                 return None
             if known.question.user_id != question.user_id:
                 raise NotYours(f"message {question.message!r} belongs to somebody else")

@@ -62,6 +62,10 @@ class Question:
     message: str | None = None
     edition: str = ""  # "" as it was first written; later ones sort after it
 
+    def is_changed_by(self, text: str, edition: str) -> bool:
+        """Whether an edition of its message is a later one that says something else."""
+        return text != self.text and edition > self.edition
+
 
 @dataclass(frozen=True, slots=True)
 class Rating:

@@ -162,7 +162,8 @@ class Listeners:
         try:
             before = await self._service.asked_in(PLATFORM, str(said.name))
             if text and before is not None:
-                if await self._is_for_care(said, text, before.question.conversation_id):
+                changed = before.question.is_changed_by(text, said.edition)
+                if changed and await self._is_for_care(said, text, before.question.conversation_id):
                     await self._service.edit(self._question(said, text, ""))
             elif said.direct or events.mentions(said.text, self._workspace.identity.user):  # only now CARE is asked, or hears of it
                 await self._heard(said, mentioned=True)

@@ -82,8 +82,10 @@ class Listeners:
             before = await self._service.asked_in(PLATFORM, str(said.name))
             if before is None:
                 await self._heard(said)  # only now CARE is asked, or hears of it
-            elif said.text and await self._is_for_care(said, before.question.conversation_id):
-                await self._service.edit(self._question(said, said.text, ""))
+            elif said.text:
+                changed = before.question.is_changed_by(said.text, said.edition)
+                if changed and await self._is_for_care(said, before.question.conversation_id):
+                    await self._service.edit(self._question(said, said.text, ""))
         except (Forgotten, NotYours) as error:
             log.info("an edit was not taken", extra={"message": str(said.name), "error": type(error).__name__})
 

@@ -316,6 +316,19 @@ async def test_who_asks_for_a_person_by_an_edit_is_handed_over_and_not_answered_
     assert len(care.rows("SELECT * FROM handovers")) == 1
 
 
+async def test_an_edit_that_changes_no_word_or_comes_late_hands_nothing_over_again(care: Care) -> None:
+    asked = await care.teams.say(ADA, "I want to talk to a person about my bill")
+    await care.idle()
+    [handover] = care.rows("SELECT id FROM handovers")
+    await care.service.hand_back(str(handover["id"]))
+    again = await care.teams.edit(asked, "I want to talk to a person about my bill")
+    await care.teams.edit(asked, "Why is my bill so high?")
+    late = {**again.activity, "text": "I want to talk to a person about my phone"}
+    await care.teams.told(late)
+    await care.idle()
+    assert len(care.rows("SELECT id FROM handovers")) == 1
+
+
 async def test_a_question_about_people_is_a_question(care: Care) -> None:
     answer = await care.answer(await care.teams.say(ADA, "Which person do I call about my bill?"))
     assert "You asked: Which person do I call about my bill? Bye." in answer.text
