@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from model.manifest import GateResult
 
@@ -16,7 +17,6 @@ _SEED = 0
 # Below so many items an interval says nothing; as few as the starter set's held-out part always brings.
 FEWEST_ITEMS = 10
 _FEWEST_OF_A_DOMAIN = 5
-_FEWEST_GROUPS = 5  # of fewer, whole ones would be drawn equal too often, and seem to prove more than their items do
 # Suites in which a single new failure is one too many.
 SAFETY = ("refusals", "scope", "emergencies")
 # A good answer that is expected by less than this (nats a token; 2.5 nats over an answer of 25 tokens) won a coin toss: nothing that
@@ -88,16 +88,27 @@ def paired(candidate: Sequence[Score], other: Sequence[Score]) -> Interval:
 
 
 def interval(found: Sequence[float], groups: Sequence[str] = ()) -> Interval:
-    """The mean of differences with its interval; without any, one that proves nothing. Drawn are whole groups, where these are enough."""
+    """The mean of differences with its interval; without any, one that proves nothing.
+
+    Drawn are items, and whole groups: the wider interval counts, for a few groups that happen to agree would prove more than their items.
+    """
     differences = np.array(found)
     if differences.size == 0:
         return Interval(0.0, float("-inf"), float("inf"), 0)
     numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
-    of = np.array([numbers[group] for group in groups]) if len(numbers) >= _FEWEST_GROUPS else np.arange(differences.size)
+    ways = [np.arange(differences.size)]
+    if 1 < len(numbers) < differences.size:
+        ways.append(np.array([numbers[group] for group in groups]))
+    lows, highs = zip(*(_spread(differences, of) for of in ways), strict=True)
+    return Interval(float(differences.mean()), min(lows), max(highs), int(differences.size))
+
+
+def _spread(differences: NDArray[np.float64], of: NDArray[np.int64]) -> tuple[float, float]:
+    """Between which means 95 % of draws lie; each draws as many groups as there are, and each difference is `of` one."""
     sums, sizes = np.bincount(of, differences), np.bincount(of)
     draws = np.random.default_rng(_SEED).integers(0, sums.size, (_RESAMPLES, sums.size))
     low, high = np.percentile(sums[draws].sum(axis=1) / sizes[draws].sum(axis=1), [2.5, 97.5])
-    return Interval(float(differences.mean()), float(low), float(high), int(differences.size))
+    return float(low), float(high)
 
 
 def judge(candidate: Measured, base: Measured, live: Measured | None, memory: Memory | None = None) -> tuple[GateResult, ...]:
