@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 from pydantic import ValidationError
 
 from bot.exits import EXPECTED, exit_code
@@ -262,8 +263,8 @@ def _finetune(setting: Setting, variant: Variant, run: Run) -> Trained:
     device = _device(setting, variant)
     found = finetune(setting.base, device, variant.rows, variant.recipe, run, progress, lambda: False, quantize=variant.quantize)
     assert found is not None  # nobody stops it
-    # Of all steps, where some were done before it was killed; what loading takes is not training.
-    seconds = (times[-1] - times[0]) / max(1, len(times) - 1) * variant.recipe.steps
+    # As if all steps had been done now, and each had taken the median: other work comes in bursts, and loading is not training.
+    seconds = float(np.median(np.diff(times) if len(times) > 1 else 0.0)) * variant.recipe.steps
     return Trained([each.loss for each in found.losses], found.rows, variant.recipe.steps, seconds, peak())
 
 
