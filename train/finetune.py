@@ -89,7 +89,7 @@ def finetune(
 def _save(network: PeftModel | PreTrainedModel, tokenizer: PreTrainedTokenizerBase, run: Run) -> None:
     """A LoRA, in which the shelf looks for numbers that are none; or a model of its own, in which nobody else looks. Raises Diverged."""
     if isinstance(network, PeftModel):
-        network.save_pretrained(run.candidate, selected_adapters=["default"])  # KTO and DPO keep a copy to compare with
+        network.save_pretrained(run.candidate, selected_adapters=["default"])  # TRL's KTO and DPO keep a copy to compare with
         return
     if not all(torch.isfinite(parameter).all() for parameter in network.parameters()):
         raise Diverged("what was trained has weights that are no numbers")

@@ -361,13 +361,12 @@ def read_until(folder: str, often: Any, stop: Any, found: Any) -> None:
 
 def test_two_hundred_promotions_under_reading_and_none_is_torn(shelf: Shelf) -> None:
     promoted(shelf, "n1", "n2")
-    context = multiprocessing.get_context("spawn")
+    context, promotions = multiprocessing.get_context("spawn"), 0
     often, stop, found = context.Value("i", 0), context.Event(), context.Queue()
     reader = context.Process(target=read_until, args=(str(shelf.folder), often, stop, found))
     reader.start()
     while reader.is_alive() and not often.value:
         time.sleep(0.01)
-    promotions = 0
     while reader.is_alive() and (promotions < 200 or often.value <= 50):
         shelf.promote(f"n{1 + promotions % 2}", by="test", reason="")
         promotions += 1
