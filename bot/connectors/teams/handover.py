@@ -119,7 +119,7 @@ class Handovers:
     async def relay(self, handover: Handover, turn: Turn) -> None:
         """Brings to the experts what the asker wrote since. Raises TeamsError."""
         if handover.message is not None:
-            said = worded(f"{self._asker_of(handover, (turn,))} wrote:", turn.question.text)
+            said = worded(f"{self._called(turn.question.user_id, (turn,))} wrote:", turn.question.text)
             ids = await self._post_all(turn.id, await self._address(parse(handover.message).place), said)
             for each in ids:
                 self._workspace.spawn(self._shown(parse(handover.message).beside(each), handover, turn), "what the experts see")
@@ -262,12 +262,12 @@ class Handovers:
 
     def _made(self, handover: Handover, turns: Sequence[Turn], *, told: str = "", ended_by: str | None = None) -> Json:
         threaded = self.channel is not None and not is_group(self.channel)
-        return cards.handover(handover.id, self._asker_of(handover, turns), turns, told=told, ended_by=ended_by, threaded=threaded)
+        return cards.handover(handover.id, self._called(handover.user_id, turns), turns, told=told, ended_by=ended_by, threaded=threaded)
 
-    def _asker_of(self, handover: Handover, turns: Sequence[Turn]) -> str:
-        """As Teams shows them, where it said so."""
-        named = next((turn.question.user_name for turn in reversed(turns) if turn.question.user_name), None)
-        return named or self._names.get(handover.user_id) or "Somebody"
+    def _called(self, user: str, turns: Sequence[Turn]) -> str:
+        """A person as Teams shows them, where it said so with what they wrote."""
+        names = [turn.question.user_name for turn in turns if turn.question.user_id == user and turn.question.user_name]
+        return names[-1] if names else self._names.get(user) or "Somebody"
 
     async def _post_all(self, what: str, to: Address, messages: Sequence[Json]) -> list[str]:
         """Posts something long, and gives the ids; tried again after a failure it goes on where that was. Raises TeamsError."""

@@ -122,6 +122,21 @@ async def test_a_card_in_a_channel_that_is_the_experts_no_more_does_nothing(star
 
 
 @pytest.mark.usefixtures("posting")
+async def test_in_a_group_chat_the_card_names_who_asked_for_a_person_and_not_who_wrote_last(care: Care) -> None:
+    chat = care.teams.group(ADA, GRACE)
+    await care.answer(await care.teams.say(ADA, "Why is my bill so high?", in_=chat))
+    await care.answer(await care.teams.say(GRACE, "And mine?", in_=chat))
+    await care.teams.say(ADA, "human", in_=chat)
+    post = await the_post(care)
+    assert f"{ADA.name} asks for a person." in post.reading.replace("\n", "")
+    await care.teams.say(GRACE, "Hello?", in_=chat)
+    assert f"{GRACE.name} wrote:" in (await below(care, post, "Hello?")).reading
+    await care.teams.press(GRACE, post, cards.HAND_BACK)
+    await care.teams.until(lambda: "Handed back" in post.reading)
+    assert f"{ADA.name} asks for a person." in post.reading.replace("\n", "")
+
+
+@pytest.mark.usefixtures("posting")
 async def test_a_press_in_another_channel_or_with_another_hand_overs_id_does_nothing(care: Care) -> None:
     _, post = await handed_over(care)
     asked = await care.teams.say(LINUS, "And mine?")
