@@ -185,9 +185,6 @@ class Handovers:
         """Tells the asker, and takes the button away."""
         thread = await self._asker(handover)
         self._workspace.say(thread.channel, blocks.handed_back_note(), notes.note(blocks.handed_back_note()), thread.ts or None)
-        try:
-            turns = (await self._service.conversation(PLATFORM, handover.conversation_id, handover.user_id)).turns
-        except UnknownTurn:
-            turns = ()
+        turns = await self._service.turns_of(handover)
         ended = blocks.handover_post(handover.id, handover.user_id, turns, ended_by=expert)
         await self._workspace.api.update(post.channel, post.ts, "Handed back.", ended, patience=_SHOW_SECONDS)

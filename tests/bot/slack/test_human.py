@@ -78,6 +78,21 @@ async def test_the_whole_way_to_a_person_and_back(care: Care) -> None:
 
 
 @pytest.mark.usefixtures("posting")
+async def test_what_others_asked_in_the_thread_stays_with_the_experts_when_it_is_handed_back(care: Care) -> None:
+    asked = care.slack.mention(ADA, SUPPORT, "Why is my bill so high?")
+    await care.answer(asked)
+    care.slack.mention(GRACE, SUPPORT, "And mine?", thread_ts=asked.ts)
+    await care.answers(asked, 2)
+    care.slack.say(ADA, SUPPORT, "human", thread_ts=asked.ts)
+    post = await _posted(care)
+    assert "And mine?" in post.reading
+    await care.idle()
+    await care.slack.click(post, blocks.HAND_BACK, LINUS)
+    await care.slack.until(lambda: f"Handed back to CARE by <@{LINUS}>" in post.reading)
+    assert "And mine?" in post.reading
+
+
+@pytest.mark.usefixtures("posting")
 async def test_in_a_direct_message_both_stay_in_the_thread_in_which_a_person_was_asked_for(care: Care) -> None:
     await care.answer(care.slack.say(ADA, care.slack.dm(ADA), "Why is my bill so high?"))
     human = care.slack.say(ADA, care.slack.dm(ADA), "human")
