@@ -11,6 +11,8 @@ from aiohttp.test_utils import TestServer
 
 from bot import domains
 from bot.archive import Archive
+from bot.connectors.teams.address import Address
+from bot.connectors.teams.api import TeamsApi
 from bot.connectors.teams.connector import TeamsConnector
 from bot.connectors.teams.post import Pace
 from bot.metrics import Metrics
@@ -21,12 +23,17 @@ from model.engine import Sampling
 from model.shelf import Shelf
 from tests.bot.teams.door import Door, opened
 from tests.fakes.engine import ScriptedEngine
-from tests.fakes.teams import FakeTeams, Message
+from tests.fakes.teams import ADA, BOT_ID, TENANT, FakeTeams, Message, Person
 
 Json = dict[str, object]
 
 # Teams' own pace is a request a second: the tests' clocks run faster.
 PACE = Pace(chunk=0.05, sparse=0.1, idle=0.5, retry=0.05)
+HELLO = {"type": "message", "text": "Hello"}
+
+
+def personal(teams: FakeTeams, person: Person = ADA) -> Address:
+    return Address(teams.service_url, teams.personal(person).id, "personal", BOT_ID, TENANT, person.id)
 
 
 @dataclass
@@ -124,3 +131,10 @@ async def care(start: Start) -> AsyncIterator[Care]:
 async def door(teams: FakeTeams) -> AsyncIterator[Door]:
     async with opened(teams) as found:
         yield found
+
+
+@pytest.fixture
+async def api(teams: FakeTeams) -> AsyncIterator[TeamsApi]:
+    api = TeamsApi(replace(Settings(), **teams.settings()))
+    yield api
+    await api.close()

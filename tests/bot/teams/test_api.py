@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 
 import pytest
 from aiohttp import web
@@ -23,22 +22,9 @@ from bot.connectors.teams.errors import (
     TooLong,
     Unreachable,
 )
-from bot.settings import Settings
-from tests.fakes.teams import ADA, BOT_ID, GRACE, SUPPORT, TENANT, FakeTeams, Person
+from tests.bot.teams.conftest import HELLO, personal
+from tests.fakes.teams import ADA, BOT_ID, GRACE, SUPPORT, TENANT, FakeTeams
 from tests.fakes.teams import refusals as words
-
-HELLO = {"type": "message", "text": "Hello"}
-
-
-@pytest.fixture
-async def api(teams: FakeTeams) -> AsyncIterator[TeamsApi]:
-    api = TeamsApi(replace(Settings(), **teams.settings()))
-    yield api
-    await api.close()
-
-
-def personal(teams: FakeTeams, person: Person = ADA) -> Address:
-    return Address(teams.service_url, teams.personal(person).id, "personal", BOT_ID, TENANT, person.id)
 
 
 def elsewhere(url: str) -> Address:
@@ -125,97 +111,6 @@ async def test_an_address_is_the_same_after_a_restart(teams: FakeTeams) -> None:
     for text in ("", "[]", "{}", '{"service_url": "x"}', personal(teams).text().replace('"personal"', '"secret"')):
         with pytest.raises(ValueError, match=r"address|kind|Expecting|list"):
             Address.parse(text)
-
-
-# Tokens.
-
-
-async def test_one_token_does_for_many_calls(teams: FakeTeams, api: TeamsApi) -> None:
-    await asyncio.gather(*(api.post(personal(teams, person), HELLO) for person in (ADA, GRACE, ADA, GRACE, ADA)))
-    await api.post(personal(teams), HELLO)
-    assert teams.login.issued == 1
-
-
-async def test_a_token_that_is_about_to_end_is_replaced(teams: FakeTeams, api: TeamsApi, monkeypatch: pytest.MonkeyPatch) -> None:
-    moment = 1000.0
-    assert api._tokens is not None
-    monkeypatch.setattr(api._tokens, "_clock", lambda: moment)
-    await api.post(personal(teams), HELLO)
-    for later, issued in ((3200.0, 1), (3400.0, 2), (6500.0, 2), (6800.0, 3)):
-        moment = 1000.0 + later
-        await api.post(personal(teams), HELLO)
-        await teams.until(lambda wanted=issued: teams.login.issued == wanted)
-
-
-async def test_a_login_server_that_is_away_ends_no_token_before_its_time(
-    teams: FakeTeams, api: TeamsApi, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    moment = 1000.0
-    assert api._tokens is not None
-    monkeypatch.setattr(api._tokens, "_clock", lambda: moment)
-    await api.post(personal(teams), HELLO)
-    teams.faults.outage("token", times=100)
-    for later in (3400.0, 3500.0):
-        moment = 1000.0 + later
-        await api.post(personal(teams), HELLO)
-    moment = 4700.0
-    with pytest.raises(Unreachable):
-        await api.post(personal(teams), HELLO)
-    teams.faults.clear()
-    await api.post(personal(teams), HELLO)
-    assert teams.login.issued == 2
-
-
-async def test_while_a_token_is_good_nobody_waits_for_the_next(teams: FakeTeams, api: TeamsApi, monkeypatch: pytest.MonkeyPatch) -> None:
-    moment = 1000.0
-    assert api._tokens is not None
-    monkeypatch.setattr(api._tokens, "_clock", lambda: moment)
-    await api.post(personal(teams), HELLO)
-    teams.faults.slow("token", 5.0)
-    moment = 4400.0
-    async with asyncio.timeout(3):
-        await api.post(personal(teams), HELLO)
-
-
-async def test_a_token_that_teams_accepts_no_more_is_replaced_once(
-    teams: FakeTeams, api: TeamsApi, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("bot.connectors.teams.tokens._FRESH_SECONDS", 0.0)
-    await api.post(personal(teams), HELLO)
-    teams.login.revoke()
-    await api.post(personal(teams), HELLO)
-    assert [call.status for call in teams.calls] == [201, 401, 201]
-
-
-async def test_a_wrong_secret_is_told_and_nothing_is_sent(teams: FakeTeams, caplog: pytest.LogCaptureFixture) -> None:
-    api = TeamsApi(replace(Settings(), **{**teams.settings(), "teams_app_password": "guessed-secret"}))
-    for _ in range(3):
-        with pytest.raises(Unreachable, match="TEAMS_APP_PASSWORD") as raised:
-            await api.post(personal(teams), HELLO)
-        assert not raised.value.sent
-    assert teams.calls == []
-    assert "TEAMS_APP_PASSWORD" in caplog.text
-    assert "guessed-secret" not in caplog.text
-    await api.close()
-
-
-@pytest.mark.parametrize("fault", ["outage", "break_off"])
-async def test_a_login_server_in_trouble_was_not_the_end_of_a_message(teams: FakeTeams, api: TeamsApi, fault: str) -> None:
-    getattr(teams.faults, fault)("token")
-    with pytest.raises(Unreachable) as raised:
-        await api.post(personal(teams), HELLO)
-    assert not raised.value.sent
-    await api.post(personal(teams), HELLO)
-    assert len(teams.posts(teams.personal(ADA))) == 1
-
-
-async def test_a_slow_login_server_holds_nobody_else_up(teams: FakeTeams, api: TeamsApi) -> None:
-    teams.faults.hold("token")
-    posting = asyncio.create_task(api.post(personal(teams), HELLO))
-    await teams.until(lambda: teams.faults.held["token"])  # which comes to nothing where the loop stands still
-    assert not posting.done()
-    teams.faults.release()
-    await posting
 
 
 # Where answers may go.
