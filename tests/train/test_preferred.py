@@ -40,9 +40,11 @@ def test_judged_answers_stand_beside_answers_to_other_prompts() -> None:
     assert [label for label in batch["others"]["labels"][0].tolist() if label != -100] == [40, 41, 42, 43, 44]
 
 
-def made(folder: Path, method: str, *, packs: bool, monkeypatch: pytest.MonkeyPatch) -> tuple[Trainer, PeftModel]:
+def made(
+    folder: Path, method: str, *, packs: bool, monkeypatch: pytest.MonkeyPatch, checkpointing: bool = False
+) -> tuple[Trainer, PeftModel]:
     """A trainer whose LoRA has learned something since it was built."""
-    network = learner(folder, "phi3")
+    network = learner(folder, "phi3", checkpointing=checkpointing)
     for name, parameter in network.named_parameters():
         if "lora_B" in name:
             parameter.data.zero_()  # as a training begins: TRL's copy is of this
@@ -73,6 +75,17 @@ def test_loss_and_gradients_are_those_of_trls_trainer(tmp_path: Path, method: st
     theirs, wanted, _ = first_loss(*made(tmp_path / "b", method, packs=False, monkeypatch=monkeypatch))
     assert mine == pytest.approx(theirs, abs=1e-5)
     assert (gradient - wanted).norm() < 1e-4 * wanted.norm()
+
+
+@pytest.mark.parametrize("method", ["dpo", "kto"])
+def test_activations_that_are_computed_again_are_those_with_the_lora_on(
+    tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though it was off when the base was read."""
+    kept, wanted, _ = first_loss(*made(tmp_path / "a", method, packs=True, monkeypatch=monkeypatch))
+    again, gradient, _ = first_loss(*made(tmp_path / "b", method, packs=True, monkeypatch=monkeypatch, checkpointing=True))
+    assert again == pytest.approx(kept)
+    torch.testing.assert_close(gradient, wanted)
 
 
 def test_orpos_loss_is_that_of_trls_trainer_but_for_the_prompts_likelihood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
