@@ -126,8 +126,7 @@ def result(night: Night) -> Mapping[str, object]:
 def funnel(night: Night) -> Mapping[str, int]:
     """How many of each kind there were, from the rated turns to the trained rows; why a turn was left out only where any was."""
     counts = asdict(night.curated.funnel)
-    if night.recipe.learns_from_corrected:
-        counts["unpaired"] += night.chosen.unpaired
+    counts["unpaired"] = counts["unpaired"] + night.chosen.unpaired if night.recipe.learns_from_corrected else 0  # others learn no pairs
     stages = list(counts)[: list(counts).index("approved") + 1]
     rows = night.chosen.examples
     kinds = {"bad": sum(not each.good for each in rows), "pairs": night.kinds.pairs, "repeated": night.kinds.repeated}

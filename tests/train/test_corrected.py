@@ -178,6 +178,6 @@ def test_the_report_counts_what_is_not_unlearned_for_whatever_reason_where_a_nig
 ) -> None:
     recipe, shelf = load("embedded").model_copy(update={"method": method}), Shelf(tmp_path / "loras")
     night = Night(Settings(home=tmp_path), recipe, DOMAINS, shelf, Progress(), lambda: False, NOW)
-    night.curated = Curated(funnel=Funnel(unpaired=1 if told else 0))
+    night.curated = Curated(funnel=Funnel(unpaired=1))
     night.chosen = Chosen(unpaired=2)
     assert funnel(night).get("unpaired") == told
