@@ -80,7 +80,7 @@ class Listeners:
         self._workspace.remember_root(said.name, said.root)
         text = events.plain(said.text, self._workspace.identity.user)
         conversation = await self._conversation(said)
-        if text and await self._is_for_care(said, text, conversation):
+        if text and await self._heed(said, text, conversation):
             await self._ask(said, text, conversation)
         elif not text and await self._service.handed_over(PLATFORM, conversation) is None and self._told.first(str(said.name)):
             self._note(said, blocks.attachments_text(asked=False) if said.files else words.NOTHING_ASKED)
@@ -116,8 +116,8 @@ class Listeners:
             handover = await self._service.handed_over(PLATFORM, newest)
         return None if handover is None else handover.conversation_id
 
-    async def _is_for_care(self, said: Said, text: str, conversation: str) -> bool:
-        """Hands over to a person who wishes for one; whether there is more in it than that wish."""
+    async def _heed(self, said: Said, text: str, conversation: str) -> bool:
+        """Hands over where a person is wished for; whether there is more in the words than that wish."""
         wish = wishes_for_a_person(text)
         if wish:
             await self._handovers.asked_for(said, conversation)
@@ -163,7 +163,7 @@ class Listeners:
             before = await self._service.asked_in(PLATFORM, str(said.name))
             if text and before is not None:
                 changed = before.question.is_changed_by(text, said.edition)
-                if changed and await self._is_for_care(said, text, before.question.conversation_id):
+                if changed and await self._heed(said, text, before.question.conversation_id):
                     await self._service.edit(self._question(said, text, ""))
             elif said.direct or events.mentions(said.text, self._workspace.identity.user):  # only now CARE is asked, or hears of it
                 await self._heard(said, mentioned=True)

@@ -84,7 +84,7 @@ class Listeners:
                 await self._heard(said)  # only now CARE is asked, or hears of it
             elif said.text:
                 changed = before.question.is_changed_by(said.text, said.edition)
-                if changed and await self._is_for_care(said, before.question.conversation_id):
+                if changed and await self._heed(said, before.question.conversation_id):
                     await self._service.edit(self._question(said, said.text, ""))
         except (Forgotten, NotYours) as error:
             log.info("an edit was not taken", extra={"message": str(said.name), "error": type(error).__name__})
@@ -162,15 +162,15 @@ class Listeners:
 
     async def _asked(self, said: Said) -> None:
         conversation = await self._workspace.conversation(said.name.place)
-        if said.text and await self._is_for_care(said, conversation):
+        if said.text and await self._heed(said, conversation):
             await self._ask(said, conversation)
         elif not said.text and await self._service.handed_over(PLATFORM, conversation) is None and self._told.first(said.event_id):
             self._note(said, shapes.files_declined(asked=False) if said.files else words.NOTHING_ASKED)
         if said.files:
             await self._experts.files_came(said, conversation)
 
-    async def _is_for_care(self, said: Said, conversation: str) -> bool:
-        """Hands over to a person who wishes for one; whether there is more in it than that wish."""
+    async def _heed(self, said: Said, conversation: str) -> bool:
+        """Hands over where a person is wished for; whether there is more in the words than that wish."""
         wish = wishes_for_a_person(said.text)
         if wish:
             await self._experts.asked_for(said, conversation)
