@@ -130,9 +130,10 @@ class Handovers:
             await removals(self._workspace).take_away(str(name))
 
     async def _posted_as(self, name: Name, handover: Handover, turns: Sequence[Turn]) -> None:
-        """What was deleted while it was posted is no more on the card."""
+        """What was deleted while it was posted is no more on the card. What was edited meanwhile is relayed, like all that comes later."""
         await self._shown(name, handover, None)
-        if {turn.id for turn in turns} - {turn.id for turn in await self._service.turns_of(handover)}:
+        left = await self._service.turns_of(handover)
+        if {turn.id for turn in turns} - {turn.id for turn in left} - {turn.question.replaces for turn in left}:
             await self._show(name, await self._card(handover), _SUMMARY)
 
     async def question_deleted(self, conversation: str) -> None:

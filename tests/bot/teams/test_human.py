@@ -1,5 +1,6 @@
 """Talking to a person instead: the conversation goes to the experts, and CARE keeps silent until it is handed back."""
 
+import asyncio
 import copy
 import json
 from collections.abc import AsyncIterator
@@ -8,6 +9,7 @@ import pytest
 
 from bot import domains
 from bot.connectors.teams import cards, handover
+from bot.turns import Question
 from tests.bot.teams.conftest import Care, Start
 from tests.bot.teams.human import below, handed_over, posted_by, says, the_post
 from tests.fakes.teams import ADA, ADMINS, EXPERTS, GRACE, LINUS, SUPPORT, FakeTeams
@@ -119,6 +121,26 @@ async def test_a_card_in_a_channel_that_is_the_experts_no_more_does_nothing(star
             pressed = await care.teams.press(GRACE, post, verb, {cards.WORDS: "Pay at evil.example"} if verb == cards.SEND else None)
             assert pressed.said == handover.NOT_HERE
         assert care.rows("SELECT ended_at FROM handovers") == [{"ended_at": None}]
+
+
+@pytest.mark.usefixtures("posting")
+async def test_what_an_edit_says_beside_a_wish_for_a_person_reaches_the_experts_once(care: Care, monkeypatch: pytest.MonkeyPatch) -> None:
+    ask, held = care.service.ask, care.teams.faults.held
+
+    async def asking(question: Question) -> object:
+        while not held["conversation"]:  # the experts are being told already
+            await asyncio.sleep(0.01)
+        return await ask(question)
+
+    asked = await care.teams.say(ADA, "Why is my bill so high?")
+    await care.answer(asked)
+    monkeypatch.setattr(care.service, "ask", asking)
+    care.teams.faults.hold("conversation")
+    await care.teams.edit(asked, "I want to talk to a person about my phone")
+    care.teams.faults.release()
+    await care.teams.until(lambda: not care.rows("SELECT * FROM relays WHERE sent_at IS NULL"))
+    await care.idle()
+    assert sum(each.reading.count("about my phone") for each in care.teams.posts(EXPERTS)) == 1
 
 
 @pytest.mark.usefixtures("posting")
