@@ -34,11 +34,11 @@ def changed(tmp_path: Path, old: str, new: str) -> str:
         ("dropout = 0.05", "dropout = 1.5", "dropout = 1.5"),
         ("learning_rate = 1e-3", "learning_rate = nan", "learning_rate = nan"),
         ("dropout = 0.05", "dropout = 0.95", "dropout = 0.95: Input should be less than or equal to 0.9"),
-        ("\nsteps = 72", "", "mine.toml: steps is missing"),
+        ("\nsteps = 118", "", "mine.toml: steps is missing"),
         (
             "\nwarmup_steps = 5",
-            "\nwarmup_steps = 73",
-            "warmup_steps = 73: the learning rate would never be reached in steps = 72",
+            "\nwarmup_steps = 119",
+            "warmup_steps = 119: the learning rate would never be reached in steps = 118",
         ),
         ("most_rank = 8", "most_rank = 4", "most_rank = 4: the night starts with rank = 8"),
         ("seed = 20260301", "seed = -1", "seed = -1: Input should be greater than or equal to 0"),
@@ -49,8 +49,8 @@ def changed(tmp_path: Path, old: str, new: str) -> str:
         ("merge_share = 0.5", "merge_share = 1.0", "merge_share = 1.0"),
         ("\nrank = 8", "\nrank = 8\nranks = 8", "ranks = 8: a recipe has no such key; do you mean rank?"),
         ("\nrank = 8", "\nrank = 8\ncolour = 8", "colour = 8: a recipe has no such key; leave it out"),
-        ("\nsteps = 72", f"\nsteps = {'9' * 5000}", "is no TOML: Exceeds the limit (4300 digits)"),
-        ("\nsteps = 72", f"\nsteps = {'[' * 5000}", "is no TOML"),
+        ("\nsteps = 118", f"\nsteps = {'9' * 5000}", "is no TOML: Exceeds the limit (4300 digits)"),
+        ("\nsteps = 118", f"\nsteps = {'[' * 5000}", "is no TOML"),
         ('name = "embedded"', 'name = "../x"', "name = '../x'"),
         ("\nrank = 8", "\nrank =", "is no TOML"),
     ],
@@ -81,7 +81,7 @@ def test_kto_compares_rows_and_needs_two_in_a_batch(tmp_path: Path) -> None:
 
 def test_a_missing_value_is_said_without_the_others(tmp_path: Path) -> None:
     with pytest.raises(RecipeInvalid) as caught:
-        load(changed(tmp_path, "\nsteps = 72", ""))
+        load(changed(tmp_path, "\nsteps = 118", ""))
     assert "embedded" not in str(caught.value)
 
 
@@ -93,7 +93,7 @@ def test_what_is_written_for_another_format_is_said_once_and_not_key_by_key(tmp_
 
 def test_where_a_key_is_missing_a_whole_recipe_is_named(tmp_path: Path) -> None:
     with pytest.raises(RecipeInvalid) as caught:
-        load(changed(tmp_path, "\nsteps = 72", ""))
+        load(changed(tmp_path, "\nsteps = 118", ""))
     assert Path(str(caught.value).split()[-1]).name == "nightly.toml"
     load(str(caught.value).split()[-1])
 
