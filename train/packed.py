@@ -1,4 +1,6 @@
-"""SFT without a token too many: no padding, what rows begin with in common once, and the head only where the loss is.
+"""Training without a token too many: no padding, what rows begin with in common once, and the head only where the loss is.
+
+SFT stands here, preferences in preferred.py.
 
 The rows of a batch lie behind one another in one sequence, after what they all begin with (CARE's instructions, as a rule). Each attends to
 that beginning and to itself, at the positions that it has alone, so that the loss is the same as of each row by itself; what dropout

@@ -1,6 +1,7 @@
 """The token with which CARE calls Teams: one for all, fetched while nobody waits, and what happens while the login server is away."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -12,35 +13,38 @@ from tests.bot.teams.conftest import HELLO, personal
 from tests.fakes.teams import ADA, GRACE, FakeTeams
 
 
+@pytest.fixture
+def passed(api: TeamsApi, monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Sets how many seconds have passed since the test began, for tokens."""
+    moments = [1000.0]
+    assert api._tokens is not None
+    monkeypatch.setattr(api._tokens, "_clock", lambda: moments[-1])
+    return lambda seconds: moments.append(1000.0 + seconds)
+
+
 async def test_one_token_does_for_many_calls(teams: FakeTeams, api: TeamsApi) -> None:
     await asyncio.gather(*(api.post(personal(teams, person), HELLO) for person in (ADA, GRACE, ADA, GRACE, ADA)))
     await api.post(personal(teams), HELLO)
     assert teams.login.issued == 1
 
 
-async def test_a_token_that_is_about_to_end_is_replaced(teams: FakeTeams, api: TeamsApi, monkeypatch: pytest.MonkeyPatch) -> None:
-    moment = 1000.0
-    assert api._tokens is not None
-    monkeypatch.setattr(api._tokens, "_clock", lambda: moment)
+async def test_a_token_that_is_about_to_end_is_replaced(teams: FakeTeams, api: TeamsApi, passed: Callable[[float], None]) -> None:
     await api.post(personal(teams), HELLO)
     for later, issued in ((3200.0, 1), (3400.0, 2), (6500.0, 2), (6800.0, 3)):
-        moment = 1000.0 + later
+        passed(later)
         await api.post(personal(teams), HELLO)
         await teams.until(lambda wanted=issued: teams.login.issued == wanted)
 
 
 async def test_a_login_server_that_is_away_ends_no_token_before_its_time(
-    teams: FakeTeams, api: TeamsApi, monkeypatch: pytest.MonkeyPatch
+    teams: FakeTeams, api: TeamsApi, passed: Callable[[float], None]
 ) -> None:
-    moment = 1000.0
-    assert api._tokens is not None
-    monkeypatch.setattr(api._tokens, "_clock", lambda: moment)
     await api.post(personal(teams), HELLO)
     teams.faults.outage("token", times=100)
     for later in (3400.0, 3500.0):
-        moment = 1000.0 + later
+        passed(later)
         await api.post(personal(teams), HELLO)
-    moment = 4700.0
+    passed(3700.0)
     with pytest.raises(Unreachable):
         await api.post(personal(teams), HELLO)
     teams.faults.clear()
@@ -48,13 +52,10 @@ async def test_a_login_server_that_is_away_ends_no_token_before_its_time(
     assert teams.login.issued == 2
 
 
-async def test_while_a_token_is_good_nobody_waits_for_the_next(teams: FakeTeams, api: TeamsApi, monkeypatch: pytest.MonkeyPatch) -> None:
-    moment = 1000.0
-    assert api._tokens is not None
-    monkeypatch.setattr(api._tokens, "_clock", lambda: moment)
+async def test_while_a_token_is_good_nobody_waits_for_the_next(teams: FakeTeams, api: TeamsApi, passed: Callable[[float], None]) -> None:
     await api.post(personal(teams), HELLO)
     teams.faults.slow("token", 5.0)
-    moment = 4400.0
+    passed(3400.0)
     async with asyncio.timeout(3):
         await api.post(personal(teams), HELLO)
 

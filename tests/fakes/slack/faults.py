@@ -1,14 +1,13 @@
 """What goes wrong on demand: refusals, rate limits, slowness, outages of single methods. Knows nothing of what methods do."""
 
-import asyncio
 import time
-from collections import Counter, defaultdict, deque
+from collections import defaultdict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tests.fakes.delays import ALL, Delays
 from tests.fakes.slack.refusals import Refused
 
-ALL = "*"
 _MINUTE = 60.0
 
 
@@ -20,14 +19,12 @@ class Fault:
     refusal: Refused
 
 
-class Faults:
+class Faults(Delays):
     """Arranged by a test, met by `Api` before each call. A method of "*" means every method."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._faults: dict[str, deque[Fault]] = defaultdict(deque)
-        self._slow: dict[str, float] = {}
-        self._holds: dict[str, asyncio.Event] = {}
-        self.held: Counter[str] = Counter()  # how many calls wait, or waited, for `release`
         self._lost: dict[str, int] = defaultdict(int)
         self.limited = False  # whether the documented rates are enforced
         self._calls: dict[str, deque[float]] = defaultdict(deque)
@@ -44,20 +41,6 @@ class Faults:
         """The next calls get a page that is no JSON of Slack's."""
         self._faults[method].append(Fault(times, Refused("", status=status)))
 
-    def slow(self, method: str, seconds: float) -> None:
-        """Every call takes so much longer, until it is set to 0."""
-        self._slow[method] = seconds
-
-    def hold(self, method: str = ALL) -> None:
-        """Every call waits until `release`, however long that takes."""
-        self._holds[method] = asyncio.Event()
-
-    def release(self) -> None:
-        """What was held goes on, and nothing more is held."""
-        for going in self._holds.values():
-            going.set()
-        self._holds.clear()
-
     def lose_replies(self, method: str, times: int = 1) -> None:
         """The next calls are carried out, but the connection breaks before the app hears so."""
         self._lost[method] += times
@@ -71,21 +54,15 @@ class Faults:
 
     def clear(self) -> None:
         """All is well again."""
-        self.release()
+        super().clear()
         self._faults.clear()
-        self._slow.clear()
         self._lost.clear()
 
     async def meet(self, method: str, limits: Mapping[str, int]) -> None:
         """Raises what was arranged for this call, after what delay was arranged."""
-        pause = self._slow.get(method, self._slow.get(ALL, 0.0))
-        if pause:
-            await asyncio.sleep(pause)
-        going = self._holds.get(method, self._holds.get(ALL))
-        if going is not None:
-            self.held[method] += 1
-            await going.wait()
-        for key in (method, ALL):
+        keys = (method, ALL)
+        await self.wait(keys)
+        for key in keys:
             if self._faults.get(key):
                 fault = self._faults[key][0]
                 fault.times -= 1

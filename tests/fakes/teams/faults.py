@@ -4,15 +4,14 @@ Kinds: `create` (a message), `stream` (the start of a stream and its chunks), `f
 (POST /v3/conversations), `members`; `token`, `openid`, `keys`; `upload`; `*` is every call of the connector.
 """
 
-import asyncio
-from collections import Counter, defaultdict
+from collections import defaultdict
 from dataclasses import dataclass
 
 from aiohttp import web
 
+from tests.fakes.delays import ALL, Delays
 from tests.fakes.teams.refusals import NOT_ALLOWED, TOO_LARGE, Page, Refused, stream_ended, too_many
 
-ALL = "*"
 _NOT_OF_ALL = ("token", "openid", "keys", "upload")
 
 
@@ -35,14 +34,12 @@ class Fault:
         return self.times >= 0
 
 
-class Faults:
+class Faults(Delays):
     """Arranged by a test; `times` calls are hit after `skip` that are not."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._faults: dict[str, list[Fault]] = defaultdict(list)
-        self._slow: dict[str, float] = {}
-        self._holds: dict[str, asyncio.Event] = {}
-        self.held: Counter[str] = Counter()  # how many calls wait, or waited, for `release`
 
     def limit(self, kind: str = ALL, times: int = 1, retry_after: float | None = 1, skip: int = 0) -> None:
         """429 with Retry-After, or with None without."""
@@ -76,35 +73,15 @@ class Faults:
         """The caller is sent elsewhere."""
         self._faults[kind].append(Fault(Refused(307, "Redirected", headers={"Location": url}), times, skip))
 
-    def slow(self, kind: str, seconds: float) -> None:
-        """Every call takes so much longer, until it is set to 0."""
-        self._slow[kind] = seconds
-
-    def hold(self, kind: str = ALL) -> None:
-        """Every call waits until `release`, however long that takes."""
-        self._holds[kind] = asyncio.Event()
-
-    def release(self) -> None:
-        """What was held goes on, and nothing more is held."""
-        for going in self._holds.values():
-            going.set()
-        self._holds.clear()
-
     def clear(self) -> None:
         """All is well again."""
-        self.release()
+        super().clear()
         self._faults.clear()
-        self._slow.clear()
 
     async def meet(self, kind: str, request: web.Request) -> Fault | None:
         """Raises what happens before the call is carried out; gives what happens after it."""
         keys = (kind,) if kind in _NOT_OF_ALL else (kind, ALL)
-        pause = max(self._slow.get(key, 0.0) for key in keys)
-        if pause:
-            await asyncio.sleep(pause)
-        for going in [self._holds[key] for key in keys if key in self._holds]:
-            self.held[kind] += 1
-            await going.wait()
+        await self.wait(keys)
         fault = next((fault for key in keys for fault in self._faults[key] if fault.due()), None)
         if fault is None or fault.done:
             return fault
