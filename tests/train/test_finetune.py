@@ -1,6 +1,7 @@
 """Training itself, on tiny models: right gradients, loss on the answer only, and going on where it stopped."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -155,19 +156,21 @@ def _draft(base: Base) -> Draft:
 
 def whole_and_resumed(base: Base, recipe: Recipe, folder: Path) -> tuple[Sequence[Loss], Sequence[Loss]]:
     """The losses of a training of eight steps, and of one that was stopped after five and started again."""
-    whole = finetune(base, CPU, examples(12), recipe, run(folder / "whole"), silent, never)
+    taught = [replace(each, rejected=f"slow green turtle of {each.id}") for each in examples(12)]
+    whole = finetune(base, CPU, taught, recipe, run(folder / "whole"), silent, never)
     steps: list[int] = []
     stopped = run(folder / "stopped")
-    assert finetune(base, CPU, examples(12), recipe, stopped, lambda step, loss: steps.append(step), lambda: len(steps) >= 4) is None
+    assert finetune(base, CPU, taught, recipe, stopped, lambda step, loss: steps.append(step), lambda: len(steps) >= 4) is None
     assert is_complete(stopped.checkpoints / "checkpoint-5", stopped.key)
-    resumed = finetune(base, CPU, examples(12), recipe, stopped, silent, never)
+    resumed = finetune(base, CPU, taught, recipe, stopped, silent, never)
     assert whole is not None
     assert resumed is not None
     return whole.losses, resumed.losses
 
 
-def test_a_stopped_training_goes_on_and_ends_as_if_it_had_never_stopped(base: Base, tmp_path: Path) -> None:
-    whole, resumed = whole_and_resumed(base, RECIPE, tmp_path)
+@pytest.mark.parametrize("method", ["sft", "kto", "dpo", "orpo"])
+def test_a_stopped_training_goes_on_and_ends_as_if_it_had_never_stopped(base: Base, tmp_path: Path, method: str) -> None:
+    whole, resumed = whole_and_resumed(base, RECIPE.model_copy(update={"method": method}), tmp_path)
     assert [loss.step for loss in resumed] == list(range(1, 9))
     assert [loss.loss for loss in resumed] == pytest.approx([loss.loss for loss in whole], rel=0.01)
 
